@@ -1,0 +1,32 @@
+# Warnings, hardening and link-time optimisation. They live here and not in a preset, so that a plain
+# `cmake -DCMAKE_BUILD_TYPE=Release` builds the same binary as the preset and the package.
+add_library(lb_flags INTERFACE)
+target_compile_options(lb_flags INTERFACE -Wall -Wextra -Wconversion -Werror)
+
+if(LB_SANITIZE)
+  add_compile_options(-fsanitize=${LB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${LB_SANITIZE})
+elseif(NOT LB_FUZZ)
+  # Fortified functions need optimisation; sanitizers bring checks of their own.
+  add_compile_options($<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+endif()
+add_compile_options(-fstack-protector-strong -fstack-clash-protection)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  add_compile_options(-fcf-protection)
+endif()
+add_link_options(LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+include(CheckPIESupported)
+check_pie_supported()
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT LB_SANITIZE)
+  include(CheckIPOSupported)
+  check_ipo_supported(RESULT lb_lto)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${lb_lto})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    set(CMAKE_CXX_COMPILE_OPTIONS_IPO -flto=auto -fno-fat-lto-objects)  # links on all CPUs
+  endif()
+endif()
+if(LB_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined)
+  add_link_options(-fsanitize=address,undefined)
+endif()

@@ -1,0 +1,77 @@
+// main.cpp -- reads the command line and starts the right thing. The only file that knows both master and worker.
+#include <event2/event.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include "master/admin/server.h"
+#include "master/cli/options.h"
+#include "master/config/parser.h"
+#include "master/listeners.h"
+#include "master/master.h"
+#include "shared/process/child.h"
+#include "worker/worker.h"
+
+namespace {
+
+constexpr int usage_error = 2;
+
+// Standard output may be a closed pipe or a full disk: then the command has failed.
+int say(const std::string& text) {
+    fmt::print("{}", text);
+    return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+std::string build_information() {
+#if defined(__clang__)
+    const char* compiler = "clang " __clang_version__;
+#else
+    const char* compiler = "g++ " __VERSION__;
+#endif
+    return fmt::format("lb {}\ncompiler: {}\nlibevent: {} (built with {})\nfmt: {}.{}.{}\n", LB_VERSION,
+                       compiler, event_get_version(), LIBEVENT_VERSION, FMT_VERSION / 10000,
+                       FMT_VERSION / 100 % 100, FMT_VERSION % 100);
+}
+
+int dump(const lb::config::Source& source) {
+    const auto loaded = lb::config::load(source);
+    if (!loaded) {
+        for (const auto& error : loaded.error()) fmt::print(stderr, "{}\n", lb::config::show(error));
+        return 1;
+    }
+    return say(lb::config::dump(loaded.value().config));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // Before anything is opened: only what was open now can be named by bind = fd:N.
+    const std::vector<int> inherited = lb::open_descriptors();
+    const auto parsed = lb::cli::parse(argc, argv);
+    if (!parsed) {
+        fmt::print(stderr, "{}\n", parsed.error());
+        return usage_error;
+    }
+    const lb::cli::Options& options = parsed.value();
+    lb::MasterOptions master;
+    master.source = options.source;
+    master.worker = lb::run_worker;
+    master.admin = lb::admin::run;
+    master.inherited = inherited;
+    master.started_by = getuid();
+    master.version = LB_VERSION;
+    switch (options.action) {
+        case lb::cli::Action::run: lb::init_process_title(argc, argv); return lb::run_master(master);
+        case lb::cli::Action::test: return lb::test_configuration(master, options.quiet);
+        case lb::cli::Action::dump: return dump(options.source);
+        case lb::cli::Action::signal: return lb::cli::send_signal(options);
+        case lb::cli::Action::version: return say(fmt::format("lb {}\n", LB_VERSION));
+        case lb::cli::Action::version_long: return say(build_information());
+        case lb::cli::Action::help: return say(lb::cli::help());
+        case lb::cli::Action::demo: lb::init_process_title(argc, argv); return lb::cli::demo(options);
+        case lb::cli::Action::manual: return say(lb::config::manual_keys());
+    }
+    return usage_error;
+}

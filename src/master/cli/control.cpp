@@ -1,0 +1,121 @@
+// master/cli/control.cpp -- lb -s NAME: tells the running master what to do and shows what it answers.
+// Owns:  the client's end of the control socket (shared/process/control.h is the protocol).
+// Never: waits more than 5 seconds for the connection; ends before the master has said how it went.
+#include "shared/process/control.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+#include "master/cli/options.h"
+#include "shared/net/fd.h"
+#include "shared/net/socket.h"
+
+namespace lb::cli {
+namespace {
+
+constexpr timeval patience{5, 0};
+
+void say(std::FILE* where, std::string_view text) {
+    fmt::print(where, "{}\n", text);
+    std::fflush(where);  // progress must be seen as it comes, through a pipe too
+}
+
+int fail(std::string_view text) {
+    say(stderr, fmt::format("lb: {}", text));
+    return 1;
+}
+
+// Connected, or why not.
+Result<Fd, std::string> connect_to(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path)
+        return Failed{fmt::format("the path '{}' is too long for a socket", path)};
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd) return Failed{"no socket: " + errno_text(errno)};
+    // Bounds connect(2) on a full queue and the one short write; reading waits for as long as the work takes.
+    if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
+        return Failed{"no socket: " + errno_text(errno)};
+    }
+    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+    const int error = errno;
+    if (error == ENOENT || error == ECONNREFUSED) {
+        return Failed{fmt::format("no lb is running (control socket {}): {}", path, errno_text(error))};
+    }
+    if (error == EAGAIN || error == EINPROGRESS) {
+        return Failed{fmt::format("the running lb does not answer (control socket {})", path)};
+    }
+    return Failed{fmt::format("cannot speak to lb (control socket {}): {}", path, errno_text(error))};
+}
+
+// Shows one line of the answer; the exit status when it is the last one.
+std::optional<int> show_line(std::string_view line, bool quiet) {
+    if (line.starts_with(control::info)) {
+        if (!quiet) say(stdout, line.substr(control::info.size()));
+        return std::nullopt;
+    }
+    if (line.starts_with(control::error)) {
+        say(stderr, line.substr(control::error.size()));
+        return std::nullopt;
+    }
+    if (line.starts_with(control::ok)) {
+        if (!quiet) say(stdout, line.substr(control::ok.size()));
+        return 0;
+    }
+    if (line.starts_with(control::failed)) return fail(line.substr(control::failed.size()));
+    return fail("what answers at the control socket is no lb");
+}
+
+int show_answer(int fd, bool quiet) {
+    std::string pending;
+    char block[4096];
+    while (true) {
+        const ssize_t got = read(fd, block, sizeof block);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            return fail(got == 0 ? std::string("the connection ended before lb said how it went")
+                                 : "reading the answer: " + errno_text(errno));
+        }
+        pending.append(block, static_cast<std::size_t>(got));
+        std::size_t start = 0;
+        for (std::size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
+            if (const auto status = show_line(std::string_view(pending).substr(start, end - start), quiet))
+                return *status;
+        }
+        pending.erase(0, start);
+        if (pending.size() > control::max_line) return fail("what answers at the control socket is no lb");
+    }
+}
+
+}  // namespace
+
+int send_signal(const Options& options) {
+    const auto path = config::load_control(options.source);
+    if (!path) {
+        for (const config::ConfigError& error : path.error())
+            say(stderr, fmt::format("lb: {}", config::show(error)));
+        return 1;
+    }
+    auto connected = connect_to(path.value());
+    if (!connected) return fail(connected.error());
+    const Fd fd = std::move(connected).value();
+    const std::string request = options.signal + "\n";
+    // A dozen bytes always fit the buffer of a new connection, so a short write is an error like any other.
+    if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(request.size())) {
+        return fail(
+            fmt::format("cannot speak to lb (control socket {}): {}", path.value(), errno_text(errno)));
+    }
+    return show_answer(fd.get(), options.quiet);
+}
+
+}  // namespace lb::cli

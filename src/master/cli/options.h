@@ -1,0 +1,60 @@
+// master/cli/options.h -- the command line as one table of flags: parsing, --help and the test of lb(8) walk it.
+// Owns:  the flags.
+// Never: reads a file or starts anything in parse(); main.cpp acts on what it returns.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/config/parser.h"
+#include "shared/base/result.h"
+
+namespace lb::cli {
+
+enum class Action : std::uint8_t {
+    run,
+    test,          // -t
+    dump,          // -T: test, then print the effective configuration
+    signal,        // -s NAME
+    version,       // -v
+    version_long,  // -V
+    help,          // -h
+    demo,          // lb demo: the example backends
+    manual,        // --manual: the generated KEYS part of lb.ini(5), for the build
+};
+
+struct Options {
+    Action action = Action::run;
+    config::Source source;
+    std::string signal;                  // stop quit reload reopen status
+    bool quiet = false;                  // -q: with -t and -s, only errors
+    std::vector<std::string> arguments;  // of "lb demo"
+};
+
+// What lb -s takes.
+inline constexpr std::string_view signal_names[] = {"stop", "quit", "reload", "reopen", "status"};
+
+struct Flag {
+    char letter;             // 0: none
+    std::string_view name;   // without dashes
+    std::string_view value;  // what follows, as the help calls it; "": nothing
+    std::string_view text;
+};
+std::span<const Flag> flags() noexcept;
+
+// Long flags may be written with one dash too, and values after a blank or "=". The error is a message for
+// standard error, ending in how to get help; the caller exits with status 2.
+Result<Options, std::string> parse(int argc, char** argv);
+// At most 24 lines of at most 79 columns.
+std::string help();
+
+// lb -s NAME: speaks to the running master, prints what it says as it comes (progress to standard output, errors
+// to standard error), returns the exit status. Connecting takes 5 seconds at most, the outcome what it takes.
+int send_signal(const Options& options);
+// lb demo [PORT PORT PORT]: three example backends on 127.0.0.1 (default 8081 8082 8083) until SIGINT or
+// SIGTERM. Each answers any path with its name and port, /healthcheck with 200. Returns the exit status.
+int demo(const Options& options);
+
+}  // namespace lb::cli

@@ -1,0 +1,97 @@
+// master/config/builder.cpp -- see builder.h.
+#include "master/config/builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace lb::config {
+namespace {
+
+// Puts one value into the model. A default of the table is always good; a test parses each.
+bool put(const Entry& entry, Target into, Draft* report) {
+    into.base = entry.base;
+    const auto bad = entry.key->codec.parse(entry.value, into);
+    if (bad && report != nullptr) report->fail(entry.place, bad->what, bad->hint, entry.value);
+    return !bad;
+}
+
+bool put_own(Section& section, const KeySpec& key, const Target& into, Draft& draft) {
+    bool any = false;
+    for (Entry& entry : section.entries) {
+        if (entry.key != &key) continue;
+        any = true;
+        entry.good = put(entry, into, &draft);
+    }
+    return any;
+}
+
+bool put_inherited(const Section& defaults, const KeySpec& key, const Target& into) {
+    bool any = false;
+    for (const Entry& entry : defaults.entries) {
+        if (entry.key != &key) continue;
+        any = true;
+        put(entry, into, nullptr);  // a bad value was reported where it stands
+    }
+    return any;
+}
+
+bool misspelt(const Section& section, const KeySpec& key) {
+    return std::find(section.misspelt.begin(), section.misspelt.end(), &key) != section.misspelt.end();
+}
+
+void fill(Section& section, const Target& into, Draft& draft) {
+    for (const KeySpec& key : keys()) {
+        if (!accepts(key.where, section.kind)) continue;
+        if (put_own(section, key, into, draft)) continue;
+        if (put_inherited(draft.single(Kind::defaults), key, into)) continue;
+        if (!key.fallback.empty()) {
+            key.codec.parse(key.fallback, into);
+        } else if (key.required() && !misspelt(section, key)) {
+            draft.fail(section.place, fmt::format("needs a '{}'", key.name));
+        }
+    }
+}
+
+}  // namespace
+
+Built build(Draft& draft) {
+    Built built;
+    Config& config = built.config;
+    Traffic scratch;
+    fill(draft.single(Kind::defaults), {.traffic = &scratch}, draft);
+
+    for (Section& section : draft.sections) {
+        switch (section.kind) {
+            case Kind::global: fill(section, {.global = &config.global}, draft); break;
+            case Kind::defaults: break;
+            case Kind::admin: fill(section, {.admin = &config.admin}, draft); break;
+            case Kind::log: {
+                AccessLog& log = config.logs.emplace_back();
+                log.name = section.name;
+                fill(section, {.log = &log}, draft);
+                built.logs.push_back(&section);
+                break;
+            }
+            case Kind::listener: {
+                Listener& listener = config.listeners.emplace_back();
+                listener.name = section.name;
+                References& references = built.references.emplace_back();
+                fill(section,
+                     {.traffic = &listener.traffic, .listener = &listener, .references = &references}, draft);
+                built.listeners.push_back(&section);
+                break;
+            }
+            case Kind::pool: {
+                Pool& pool = config.pools.emplace_back();
+                pool.name = section.name;
+                fill(section, {.traffic = &pool.traffic, .pool = &pool}, draft);
+                built.pools.push_back(&section);
+                break;
+            }
+        }
+    }
+    return built;
+}
+
+}  // namespace lb::config

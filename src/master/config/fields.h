@@ -1,0 +1,128 @@
+// master/config/fields.h -- codecs for plain fields: a time, a size, a number, a choice, a path, by pointer
+// to member. The limits are template arguments, so that the parser and the manual cannot disagree about them.
+// Included by keys.cpp alone.
+#pragma once
+#include <fmt/format.h>
+
+#include <limits>
+#include <type_traits>
+
+#include "master/config/keys.h"
+
+namespace lb::config {
+
+inline constexpr std::int64_t milli = 1;
+inline constexpr std::int64_t second = 1000 * milli;
+inline constexpr std::int64_t minute = 60 * second;
+inline constexpr std::int64_t hour = 60 * minute;
+inline constexpr std::uint64_t kib = 1024;
+inline constexpr std::uint64_t mib = 1024 * kib;
+inline constexpr std::uint64_t gib = 1024 * mib;
+
+template <class Owner, bool Reading>
+auto& part(const Parts<Reading>& parts) noexcept {
+    if constexpr (std::is_same_v<Owner, Global>) {
+        return *parts.global;
+    } else if constexpr (std::is_same_v<Owner, Admin>) {
+        return *parts.admin;
+    } else if constexpr (std::is_same_v<Owner, AccessLog>) {
+        return *parts.log;
+    } else if constexpr (std::is_same_v<Owner, Traffic>) {
+        return *parts.traffic;
+    } else if constexpr (std::is_same_v<Owner, Listener>) {
+        return *parts.listener;
+    } else if constexpr (std::is_same_v<Owner, Pool>) {
+        return *parts.pool;
+    } else {
+        static_assert(std::is_same_v<Owner, References>);
+        return *parts.references;
+    }
+}
+template <class Owner, class Value>
+Owner owner_of(Value Owner::*);
+template <class Owner, class Value>
+Value value_of(Value Owner::*);
+
+template <auto Member, bool Reading>
+auto& field(const Parts<Reading>& parts) noexcept {
+    return part<decltype(owner_of(Member))>(parts).*Member;
+}
+
+// "off" is a time of 0 and the largest number.
+enum class Off : std::uint8_t { refused, allowed };
+template <class Value>
+constexpr Value off_value() noexcept {
+    if constexpr (std::is_integral_v<Value>) {
+        return std::numeric_limits<Value>::max();
+    } else {
+        return Value{};
+    }
+}
+inline std::string or_off(const std::string& form, Off off) {
+    return off == Off::allowed ? form + ", or off" : form;
+}
+
+// The common shape of the codecs below: one word, "off" if allowed, then read(); show() prints all but "off".
+template <auto Member, Off Maybe, auto Read, auto Show>
+struct Plain {
+    using Value = decltype(value_of(Member));
+    static std::optional<Problem> parse(std::string_view text, const Target& into) {
+        const auto word = one_word(text);
+        if (!word) return word.error();
+        if (Maybe == Off::allowed && word.value() == "off") {
+            field<Member>(into) = off_value<Value>();
+            return std::nullopt;
+        }
+        const auto value = Read(word.value());
+        if (!value) return value.error();
+        field<Member>(into) = static_cast<Value>(value.value());
+        return std::nullopt;
+    }
+    static std::vector<std::string> print(const Origin& from) {
+        const Value& value = field<Member>(from);
+        if (Maybe == Off::allowed && value == off_value<Value>()) return {"off"};
+        return {Show(value)};
+    }
+};
+
+template <auto Member, std::int64_t Least, std::int64_t Most, Off Maybe = Off::refused>
+constexpr Codec duration() {
+    constexpr auto read = [](std::string_view text) {
+        return parse_duration(text, Millis(Least), Millis(Most));
+    };
+    constexpr auto show = [](Millis value) { return print_duration(value); };
+    using Shape = Plain<Member, Maybe, read, show>;
+    return {Shape::parse, Shape::print, [] {
+                return or_off(fmt::format("TIME, {} to {}", print_duration(Millis(Least)),
+                                          print_duration(Millis(Most))),
+                              Maybe);
+            }};
+}
+
+template <auto Member, std::uint64_t Least, std::uint64_t Most, Off Maybe = Off::refused>
+constexpr Codec size() {
+    constexpr auto read = [](std::string_view text) { return parse_size(text, Least, Most); };
+    constexpr auto show = [](std::uint64_t value) { return print_size(value); };
+    using Shape = Plain<Member, Maybe, read, show>;
+    return {Shape::parse, Shape::print,
+            [] { return or_off(fmt::format("SIZE, {} to {}", print_size(Least), print_size(Most)), Maybe); }};
+}
+
+template <auto Member, std::uint64_t Least, std::uint64_t Most, Off Maybe = Off::refused>
+constexpr Codec number() {
+    constexpr auto read = [](std::string_view text) { return parse_number(text, Least, Most); };
+    constexpr auto show = [](std::uint64_t value) { return std::to_string(value); };
+    using Shape = Plain<Member, Maybe, read, show>;
+    return {Shape::parse, Shape::print, [] { return or_off(fmt::format("{} to {}", Least, Most), Maybe); }};
+}
+
+// An enumeration whose values are places in Names; bool counts as one.
+template <auto Member, const auto& Names>
+constexpr Codec choice() {
+    constexpr auto read = [](std::string_view text) { return parse_choice(text, Names); };
+    constexpr auto show = [](auto value) { return std::string(Names[static_cast<std::size_t>(value)]); };
+    using Shape = Plain<Member, Off::refused, read, show>;
+    return {Shape::parse, Shape::print, [] { return join_choices(Names); }};
+}
+
+}  // namespace lb::config

@@ -1,0 +1,89 @@
+// master/config/keys.h -- the one table of keys: parsing, defaults, checks, lb -T and the manual walk it.
+// Owns:  the names of all sections and keys. No other file of src/ names a key to the operator.
+// Never: reads a file; looks across keys (checks.cpp does).
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "master/config/values.h"
+#include "shared/config/model.h"
+
+namespace lb::config {
+
+enum class Kind : std::uint8_t { global, defaults, admin, log, listener, pool };
+inline constexpr std::string_view kind_names[] = {"global", "defaults", "admin", "log", "listener", "pool"};
+inline constexpr std::size_t kind_count = std::size(kind_names);
+// Sections of these kinds have a name and may appear many times.
+constexpr bool is_named(Kind kind) noexcept { return kind >= Kind::log; }
+
+// A set of kinds.
+using Kinds = std::uint8_t;
+template <class... K>
+constexpr Kinds in(K... kinds) noexcept {
+    return static_cast<Kinds>((0u | ... | (1u << static_cast<unsigned>(kinds))));
+}
+constexpr bool accepts(Kinds set, Kind kind) noexcept { return (set & in(kind)) != 0; }
+
+// What a listener names before all sections are known; checks.cpp turns the names into indexes.
+struct References {
+    std::string pool;        // "": none
+    std::string access_log;  // "": not said; "off": none
+};
+
+// The parts of the model that a section's keys live in; the others are null.
+template <bool Reading>
+struct Parts {
+    template <class T>
+    using Pointer = std::conditional_t<Reading, const T*, T*>;
+    Pointer<Global> global = nullptr;
+    Pointer<Admin> admin = nullptr;
+    Pointer<AccessLog> log = nullptr;
+    Pointer<Traffic> traffic = nullptr;
+    Pointer<Listener> listener = nullptr;
+    Pointer<Pool> pool = nullptr;
+    Pointer<References> references = nullptr;
+    const Config* config = nullptr;  // printing: what indexes point into
+    std::string_view base{};         // parsing: where relative paths start
+};
+using Target = Parts<false>;
+using Origin = Parts<true>;
+
+struct Codec {
+    // Sets the field, or appends to the list of a repeated key. On a problem nothing has changed.
+    std::optional<Problem> (*parse)(std::string_view text, const Target& into);
+    // The values as parse() takes them, one per line of the file; none when the key is not set.
+    std::vector<std::string> (*print)(const Origin& from);
+    // How a value is written, for the manual: "TIME, 1s to 1h".
+    std::string (*form)();
+};
+
+enum class Repeat : std::uint8_t { once, many };
+
+struct KeySpec {
+    std::string_view name;
+    Kinds where;
+    Repeat repeat;
+    Codec codec;
+    std::string_view fallback;  // the default as an operator would write it; "": none
+    std::string_view absent;    // without a default: what holds then, for the manual; "": the key is required
+    std::string_view text;      // for the manual; `backquotes` print bold
+
+    [[nodiscard]] bool required() const noexcept { return fallback.empty() && absent.empty(); }
+};
+
+std::span<const KeySpec> keys() noexcept;
+// The key of that name that the section accepts; null when there is none.
+const KeySpec* find_key(Kind kind, std::string_view name) noexcept;
+// The key of the section that an unknown one resembles; null when none does.
+const KeySpec* nearest_key(Kind kind, std::string_view name);
+// For an unknown key: where it belongs, or what it resembles; "" when nothing fits.
+std::string unknown_key_hint(Kind kind, std::string_view name);
+// What the manual says about a kind of section.
+std::string_view kind_text(Kind kind) noexcept;
+
+}  // namespace lb::config

@@ -1,0 +1,89 @@
+// master/half_open.cpp -- see half_open.h.
+#include "master/half_open.h"
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "shared/net/fd.h"
+
+namespace lb {
+namespace {
+
+constexpr std::size_t largest_answer = std::size_t{1} << 20;
+
+struct Question {
+    nlmsghdr header;
+    inet_diag_req_v2 what;
+};
+
+// Reads one datagram of messages. True when the last message was among them.
+enum class Part { more, last, broken };
+Part take(char* bytes, std::size_t size, std::uint16_t port, std::vector<HalfOpen>& found) {
+    auto left = static_cast<unsigned>(size);
+    for (auto* message = reinterpret_cast<nlmsghdr*>(bytes); NLMSG_OK(message, left);
+         message = NLMSG_NEXT(message, left)) {
+        if (message->nlmsg_type == NLMSG_DONE) return Part::last;
+        if (message->nlmsg_type == NLMSG_ERROR) return Part::broken;
+        if (message->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return Part::broken;
+        inet_diag_msg one{};
+        std::memcpy(&one, NLMSG_DATA(message), sizeof one);
+        if (ntohs(one.id.idiag_sport) != port) continue;
+        HalfOpen entry;
+        std::memcpy(entry.local.data(), one.id.idiag_src, sizeof one.id.idiag_src);
+        std::memcpy(entry.remote.data(), one.id.idiag_dst, sizeof one.id.idiag_dst);
+        entry.remote_port = ntohs(one.id.idiag_dport);
+        found.push_back(entry);
+    }
+    return Part::more;
+}
+
+}  // namespace
+
+std::optional<std::vector<HalfOpen>> half_open(int family, std::uint16_t port) {
+    const Fd netlink(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
+    if (!netlink) return std::nullopt;
+    Question question{};
+    question.header.nlmsg_len = sizeof question;
+    question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    question.what.sdiag_family = static_cast<std::uint8_t>(family);
+    question.what.sdiag_protocol = IPPROTO_TCP;
+    question.what.idiag_states = 1U << TCP_SYN_RECV;
+    question.what.id.idiag_sport = htons(port);
+    if (send(netlink.get(), &question, sizeof question, 0) != static_cast<ssize_t>(sizeof question)) {
+        return std::nullopt;
+    }
+    std::vector<HalfOpen> found;
+    alignas(nlmsghdr) char bytes[32768];
+    for (std::size_t total = 0; total < largest_answer;) {
+        const ssize_t got = recv(netlink.get(), bytes, sizeof bytes, 0);
+        if (got <= 0) return std::nullopt;
+        total += static_cast<std::size_t>(got);
+        const Part part = take(bytes, static_cast<std::size_t>(got), port, found);
+        if (part == Part::broken) return std::nullopt;
+        if (part == Part::last) {
+            std::sort(found.begin(), found.end());
+            return found;
+        }
+    }
+    return std::nullopt;
+}
+
+std::uint32_t accept_queue(int listening) noexcept {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (getsockopt(listening, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state != TCP_LISTEN) {
+        return 0;
+    }
+    return info.tcpi_unacked;  // for a listening socket the kernel reports the length of its queue here
+}
+
+}  // namespace lb

@@ -1,0 +1,27 @@
+// master/half_open.h -- TCP handshakes that a port has begun and not finished, asked from the kernel (sock_diag(7)).
+// Owns:  one netlink socket per question. Never waits: the kernel answers such a question within the call.
+#pragma once
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace lb {
+
+// The far end of a handshake; enough to recognise it again.
+struct HalfOpen {
+    std::array<std::uint8_t, 16> local{}, remote{};
+    std::uint16_t remote_port = 0;
+    // NOLINTNEXTLINE(modernize-use-nullptr): the check takes the 0 inside a defaulted <=> for a pointer
+    auto operator<=>(const HalfOpen&) const = default;
+};
+
+// Those of a local port, sorted. `family` is AF_INET or AF_INET6. Nothing when the kernel does not say (a sandbox
+// without netlink) or when there are more than fit an answer of 1 MiB.
+std::optional<std::vector<HalfOpen>> half_open(int family, std::uint16_t port);
+
+// Connections established and waiting to be accepted from this listening socket; 0 too when it is none.
+std::uint32_t accept_queue(int listening) noexcept;
+
+}  // namespace lb

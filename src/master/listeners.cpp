@@ -1,0 +1,310 @@
+// master/listeners.cpp -- see listeners.h.
+#include "master/listeners.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "master/port_holder.h"
+#include "master/steering.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
+#include "shared/net/event_ptr.h"
+#include "shared/net/socket.h"
+
+namespace lb {
+namespace {
+
+bool set_int(int fd, int level, int option, int value) noexcept {
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+int get_int(int fd, int option) noexcept {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+Fd stream_socket(const Address& address) noexcept {
+    Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!fd) return fd;
+    // [::] means IPv6 alone: 0.0.0.0 on the same port is a listener of its own.
+    const bool set = set_int(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) &&
+                     (address.family() != AF_INET6 || set_int(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1));
+    return set ? std::move(fd) : Fd();
+}
+
+void set_deferred(const Listeners::Group& group, int fd, bool on) noexcept {
+    if (group.deferred && !group.inherited()) set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, on ? 1 : 0);
+}
+
+// Why `address` cannot be had, in the operator's words.
+std::string bind_problem(const Address& address, int error, const std::vector<ino_t>& own) {
+    if (error == EACCES) return errno_text(error) + "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    if (error != EADDRINUSE) return errno_text(error);
+    const std::string holder = show(find_holders(address, own));
+    return holder.empty() ? "the address is in use" : "the address is in use, " + holder;
+}
+
+void report(const std::string& what, const std::string& error) {
+    if (!error.empty()) log::warn("{}: {}", what, error);
+}
+
+}  // namespace
+
+std::string key_of(const config::Bind& bind) {
+    return bind.inherited_fd >= 0 ? fmt::format("fd:{}", bind.inherited_fd) : to_string(bind.address);
+}
+
+int probe_bind(const Address& address) noexcept {
+    const Fd fd = stream_socket(address);
+    if (!fd) return errno;
+    return bind(fd.get(), &address.any.base, address.length) == 0 ? 0 : errno;
+}
+
+std::string inherited_problem(int fd) {
+    if (get_int(fd, SO_TYPE) == -1) return errno == EBADF ? "is not open" : "is not a socket";
+    if (get_int(fd, SO_TYPE) != SOCK_STREAM) return "is not a stream socket";
+    const int domain = get_int(fd, SO_DOMAIN);
+    if (domain != AF_INET && domain != AF_INET6) return "is not an IPv4 or IPv6 socket";
+    if (get_int(fd, SO_ACCEPTCONN) != 1) return "is not listening";
+    return {};
+}
+
+std::string Listeners::adopt_inherited(Group& group) {
+    const int fd = group.bind.inherited_fd;
+    // A number that is open now but was not at the start belongs to lb itself.
+    if (std::find(inherited_.begin(), inherited_.end(), fd) == inherited_.end()) {
+        return fmt::format("fd:{}: descriptor {} was not open when lb was started", fd, fd);
+    }
+    if (const std::string problem = inherited_problem(fd); !problem.empty()) {
+        return fmt::format("fd:{}: descriptor {} {}", fd, fd, problem);
+    }
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        return fmt::format("fd:{}: {}", fd, errno_text(errno));
+    }
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    group.address = local_address(fd);
+    Member member;
+    member.fd.reset(fd);
+    group.members.push_back(std::move(member));
+    return {};
+}
+
+std::string Listeners::open_members(Group& group, std::uint32_t slots, std::vector<SocketId>& opened) {
+    const std::string key = key_of(group.bind);
+    for (std::uint32_t slot = 0; slot < slots; slot++) {
+        const bool there = std::any_of(group.members.begin(), group.members.end(),
+                                       [&](const Member& m) { return m.slot == slot; });
+        if (there) continue;
+        Fd fd = stream_socket(group.address);
+        if (!fd) return fmt::format("{}: {}", key, errno_text(errno));
+        if (!set_int(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) {
+            return fmt::format("{}: SO_REUSEPORT: {}", key, errno_text(errno));
+        }
+        set_int(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);  // accepted sockets inherit it
+        set_deferred(group, fd.get(), true);
+        if (bind(fd.get(), &group.address.any.base, group.address.length) != 0 ||
+            listen(fd.get(), static_cast<int>(group.bind.backlog)) != 0) {
+            return fmt::format("{}: {}", key, bind_problem(group.address, errno, own_inodes()));
+        }
+        if (group.address.port() == 0) group.address = local_address(fd.get());
+        Member member;
+        member.slot = slot;
+        member.fd = std::move(fd);
+        group.members.push_back(std::move(member));
+        opened.push_back({key, slot});
+    }
+    return {};
+}
+
+std::string Listeners::open(const config::Bind& bind, std::uint32_t slots, bool defer,
+                            std::vector<SocketId>& opened) {
+    const std::string key = key_of(bind);
+    const bool is_new = !groups_.contains(key);
+    if (is_new) {
+        Group fresh;
+        fresh.bind = bind;
+        fresh.address = bind.address;
+        fresh.deferred = defer;
+        if (fresh.inherited()) {
+            std::string error = adopt_inherited(fresh);
+            if (error.empty()) groups_.emplace(key, std::move(fresh));
+            return error;
+        }
+        // With SO_REUSEPORT a second lb of the same user would join in silence and take half of the connections.
+        if (const int error = probe_bind(bind.address); error != 0) {
+            const bool ours = error == EADDRINUSE && find_holders(bind.address, own_inodes()).only_own;
+            if (!ours) return fmt::format("{}: {}", key, bind_problem(bind.address, error, own_inodes()));
+        }
+        groups_.emplace(key, std::move(fresh));
+    }
+    Group& group = groups_.at(key);
+    if (group.inherited()) return {};
+    // With the program in place before a socket listens, none of the connections in between can land on it.
+    if (!is_new) steer(group, true);
+    const std::size_t before = opened.size();
+    std::string error = open_members(group, slots, opened);
+    if (!error.empty()) {
+        while (opened.size() > before) {
+            close(opened.back());
+            opened.pop_back();
+        }
+        if (is_new) groups_.erase(key);
+        return error;
+    }
+    group.bind.backlog = bind.backlog;
+    bool revived = false;
+    for (Member& member : group.members) {
+        if (member.slot >= slots) continue;
+        listen(member.fd.get(), static_cast<int>(bind.backlog));  // a changed backlog; the queue stays
+        revived = revived || member.retiring;
+        if (member.retiring) set_deferred(group, member.fd.get(), true);
+        member.retiring = false;
+    }
+    if (revived) close_decoy(group);
+    steer(group);
+    return {};
+}
+
+// The kernel moves the last socket of a group into the place of one that leaves.
+void Listeners::remove(Group& group, std::size_t place) {
+    // Not only close: a child that hangs may hold a copy, and the socket would stay in the kernel's group at a place
+    // that we no longer know.
+    shutdown(group.members[place].fd.get(), SHUT_RD);
+    if (place + 1 != group.members.size()) group.members[place] = std::move(group.members.back());
+    group.members.pop_back();
+    group.steered.assign(1, UINT32_MAX);  // whatever is attached counts by the old order
+}
+
+void Listeners::close_decoy(Group& group) {
+    group.fillers.clear();
+    for (std::size_t i = 0; i < group.members.size(); i++) {
+        if (group.members[i].slot == decoy) return remove(group, i);
+    }
+}
+
+void Listeners::open_decoy(Group& group) {
+    constexpr int backlog = 1;  // full with two; with none at all the kernel would warn of a flood
+    Member member;
+    member.slot = decoy;
+    member.fd = stream_socket(group.address);
+    const int fd = member.fd.get();
+    if (fd < 0 || !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+        bind(fd, &group.address.any.base, group.address.length) != 0 || listen(fd, backlog) != 0) {
+        report(key_of(group.bind), "clients that come while it closes may be reset: " + errno_text(errno));
+        return;
+    }
+    group.members.push_back(std::move(member));
+    steer(group);
+    // Connecting to an unspecified address reaches this machine.
+    group.fillers.clear();
+    for (int i = 0; i <= backlog; i++) group.fillers.push_back(start_connect(group.address).fd);
+}
+
+int Listeners::descriptor(const SocketId& id) const noexcept {
+    const auto found = groups_.find(id.key);
+    if (found == groups_.end()) return -1;
+    for (const Member& member : found->second.members) {
+        if (member.slot == id.slot) return member.fd.get();
+    }
+    return -1;
+}
+
+const Listeners::Group* Listeners::group(const std::string& key) const noexcept {
+    const auto found = groups_.find(key);
+    return found == groups_.end() ? nullptr : &found->second;
+}
+
+void Listeners::set_live(const std::string& key, std::span<const std::uint32_t> live) {
+    const auto found = groups_.find(key);
+    if (found == groups_.end()) return;
+    for (Member& member : found->second.members) {
+        member.live = std::find(live.begin(), live.end(), member.slot) != live.end();
+        member.served = member.served || member.live;
+    }
+    steer(found->second);
+}
+
+// Attaches the program for the members that are live. With all of them live the kernel's hash does better (a client
+// keeps its place, no program runs); with none live, all that do not retire keep collecting in their queues.
+// `closed`: a program even then, because a member is about to join.
+void Listeners::steer(Group& group, bool closed) {
+    if (group.inherited() || group.members.empty()) return;
+    const bool any_live = std::any_of(group.members.begin(), group.members.end(),
+                                      [](const Member& m) { return m.live && !m.retiring; });
+    std::vector<std::uint32_t> places;
+    for (std::uint32_t i = 0; i < group.members.size(); i++) {
+        const Member& member = group.members[i];  // a decoy counts when nobody is live, and then it is alone
+        if (!member.retiring && (member.live || !any_live)) places.push_back(i);
+    }
+    if (places.size() == group.members.size() && !closed) places.clear();
+    if (places == group.steered) return;
+    const int fd = group.members.front().fd.get();
+    const std::string error = places.empty() ? steering::detach(fd) : steering::attach(fd, places);
+    if (error.empty()) group.steered = std::move(places);
+    report(key_of(group.bind), error);
+}
+
+void Listeners::retire(const SocketId& id) {
+    const auto found = groups_.find(id.key);
+    if (found == groups_.end() || found->second.inherited()) return;
+    Group& group = found->second;
+    for (Member& member : group.members) {
+        if (member.slot != id.slot) continue;
+        member.retiring = true;
+        set_deferred(group, member.fd.get(), false);
+    }
+    const bool none_left = std::all_of(group.members.begin(), group.members.end(),
+                                       [](const Member& m) { return m.retiring && m.slot != decoy; });
+    steer(group);
+    if (none_left) open_decoy(group);
+}
+
+void Listeners::close(const SocketId& id) {
+    const auto found = groups_.find(id.key);
+    if (found == groups_.end() || found->second.inherited()) return;
+    auto& members = found->second.members;
+    const auto member =
+        std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.slot == id.slot; });
+    if (member == members.end()) return;
+    remove(found->second, static_cast<std::size_t>(member - members.begin()));
+    const bool over = members.empty() || (members.size() == 1 && members.front().slot == decoy);
+    if (over) {
+        groups_.erase(found);
+    } else {
+        steer(found->second);
+    }
+}
+
+std::vector<ino_t> Listeners::own_inodes() const {
+    std::vector<ino_t> inodes;
+    for (const auto& [key, group] : groups_) {
+        for (const Member& member : group.members) {
+            struct stat info {};
+            if (fstat(member.fd.get(), &info) == 0) inodes.push_back(info.st_ino);
+        }
+    }
+    return inodes;
+}
+
+std::vector<int> open_descriptors() {
+    std::vector<int> found;
+    const std::unique_ptr<DIR, Frees<closedir>> folder(opendir("/proc/self/fd"));
+    if (!folder) return found;
+    while (const dirent* entry = readdir(folder.get())) {
+        const auto number = text::number(entry->d_name);
+        if (!number || *number <= 2 || *number == static_cast<unsigned>(dirfd(folder.get()))) continue;
+        found.push_back(static_cast<int>(*number));
+    }
+    return found;
+}
+
+}  // namespace lb

@@ -1,0 +1,150 @@
+// master/table/retire.cpp -- generations end, and slots that nobody names or holds become free.
+#include <algorithm>
+
+#include "master/table/state.h"
+
+namespace lb {
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr auto release = std::memory_order_release;
+using metrics::Scope;
+
+}  // namespace
+
+void TableWriter::State::retire(std::uint32_t number) {
+    const auto found = std::ranges::find(generations, number, &Generation::number);
+    if (found == generations.end()) return;
+    const auto ended = std::move(*found);
+    generations.erase(found);
+    for (const auto offset : ended.reserved) arena.release(offset);
+
+    // Pools whose membership was this generation's fall back to the newest begun one that names them.
+    if (ended.config != nullptr) {
+        for (const auto& pool : ended.config->pools) {
+            auto& record = pools[pool.slot];
+            if (record.members != &pool) continue;
+            record.members = nullptr;
+            mark_dirty(pool.slot);
+        }
+        for (auto g = generations.rbegin(); g != generations.rend(); ++g) {
+            if (g->config == nullptr) continue;
+            for (const auto& pool : g->config->pools) {
+                if (pools[pool.slot].members == nullptr) join(pool);
+            }
+        }
+        const auto newest = std::ranges::find_if(generations.rbegin(), generations.rend(),
+                                                 [](const auto& g) { return g.config != nullptr; });
+        if (newest != generations.rend()) segment->header().generation.store(newest->number, release);
+    }
+    // Backends first: a pool waits for its backends anyhow.
+    for (const auto slot : ended.backends) unname(Scope::backend, slot);
+    for (const auto slot : ended.pools) unname(Scope::pool, slot);
+    for (const auto slot : ended.listeners) unname(Scope::listener, slot);
+    flush();
+}
+
+void TableWriter::State::unname(Scope scope, std::uint32_t slot) {
+    const auto drop = [&](auto& record, auto& state) {
+        if (--record.named != 0) return;
+        record.retirement = ++retirements;
+        state.store(shm::SlotState::retiring, release);
+        retiring.push_back({scope, Wait::unlisted, slot, record.retirement, 0});
+    };
+    if (scope == Scope::backend) {
+        drop(backends[slot], segment->backend(slot).state);
+    } else if (scope == Scope::pool) {
+        drop(pools[slot], segment->pool(slot).state);
+    } else {
+        drop(listeners[slot], segment->listener(slot).state);
+    }
+}
+
+// One step for one slot; true when the entry is done with. `next` is an epoch that is reached only after now.
+bool TableWriter::State::advance(Retiring& entry, std::uint64_t reached, std::uint64_t next) {
+    const auto slot = entry.slot;
+    const auto retirement =
+        entry.scope == Scope::backend ? (backends.has(slot) ? backends[slot].retirement : 0)
+        : entry.scope == Scope::pool  ? (pools.has(slot) ? pools[slot].retirement : 0)
+                                      : (listeners.has(slot) ? listeners[slot].retirement : 0);
+    if (retirement != entry.retirement) return true;  // named again
+    switch (entry.wait) {
+        case Wait::unlisted:
+            if (entry.scope == Scope::backend && pools[backends[slot].pool].dirty) return false;
+            entry.wait = Wait::held;
+            entry.epoch = next;
+            return false;
+        case Wait::held:
+            if (reached < entry.epoch || !columns.released(entry.scope, slot)) return false;
+            entry.wait = Wait::settling;
+            entry.epoch = next;
+            return false;
+        case Wait::settling:
+            if (reached < entry.epoch) return false;
+            if (entry.scope == Scope::backend) {
+                free_backend(slot);
+            } else if (entry.scope == Scope::listener) {
+                free_listener(slot);
+            } else {
+                if (pools[slot].backends != 0 || pools[slot].dirty) return false;
+                free_pool(slot);
+            }
+            return true;
+    }
+    return true;
+}
+
+void TableWriter::State::take_back_slots() {
+    if (retiring.empty()) return;
+    const auto reached = columns.reached();
+    const auto next = next_epoch();
+    for (auto n = std::min(retiring.size(), retire_batch); n > 0; n--) {
+        auto entry = retiring.front();
+        retiring.pop_front();
+        if (!advance(entry, reached, next)) retiring.push_back(entry);
+    }
+    seal();
+    const auto mark = backends.ids().mark();
+    if (columns.rows().backends >= mark + shrink_rows) columns.shrink(mark);
+}
+
+// Origins are set when a slot becomes free and not when it is used again: nothing adds to its rows in between, and the
+// work is spread over ticks instead of making a reload slow.
+void TableWriter::State::free_backend(std::uint32_t slot) {
+    auto& from = segment->backend(slot);
+    auto& pool = segment->pool(from.pool.load(relaxed));
+    // First it is no longer shown, then the pool shows its total: a reader of both misses it for a moment rather than
+    // counting it twice.
+    from.state.store(shm::SlotState::free, release);
+    pool.retired_requests.store(pool.retired_requests.load(relaxed) + shm::responses(*segment, slot),
+                                release);
+    shm::set_origin(*segment, Scope::backend, slot);
+    if (slot < columns.detail_rows()) shm::set_origin(*segment, Scope::backend_detail, slot);
+    publisher.replace(from.name, 0);
+    publisher.replace(from.addresses, 0);
+    publisher.replace(from.check_reason, 0);
+    from.health.store(shm::Health::checking, relaxed);
+    // No journal holds it and nobody is between two steps: what the cell still shows was left by a death.
+    segment->backend_cell(slot).in_flight.store(0, relaxed);
+    pools[backends[slot].pool].backends--;
+    backends.remove(slot);
+}
+
+void TableWriter::State::free_pool(std::uint32_t slot) {
+    auto& from = segment->pool(slot);
+    from.state.store(shm::SlotState::free, release);
+    shm::set_origin(*segment, Scope::pool, slot);
+    publisher.replace(from.name, 0);
+    publisher.replace(from.published, 0);
+    pools.remove(slot);
+}
+
+void TableWriter::State::free_listener(std::uint32_t slot) {
+    auto& from = segment->listener(slot);
+    from.state.store(shm::SlotState::free, release);
+    shm::set_origin(*segment, Scope::listener, slot);
+    publisher.replace(from.name, 0);
+    listeners.remove(slot);
+}
+
+}  // namespace lb

@@ -1,0 +1,112 @@
+// shared/shm/segment.h -- the mapping of the shared table and typed access to its parts.
+// Owns:   the memfd and the mapping. Children inherit both over fork.
+// Never:  decides anything; writes a field on its own but at creation.
+// Errors: creation returns text with the system's reason. Access by index is not checked in release builds beyond
+//         what the caller guarantees: indexes come from the master's configuration or from published blocks.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "shared/base/result.h"
+#include "shared/net/fd.h"
+#include "shared/shm/layout.h"
+
+namespace lb::shm {
+
+// How much the table can ever hold. Memory is sparse: only what is reserved or touched costs.
+// Limits: columns 2-4096, listeners and pools 1-65536, backends 1-1048576, arena one page to 1 TiB.
+struct Capacity {
+    std::uint32_t columns = 128;
+    std::uint32_t listeners = 1024;
+    std::uint32_t pools = 4096;
+    std::uint32_t backends = 65536;
+    std::uint64_t arena = 1ull << 30;
+};
+
+class Segment {
+ public:
+    static Result<Segment, std::string> create(const Capacity& capacity);
+    Segment(Segment&&) noexcept;
+    Segment& operator=(Segment&&) noexcept;
+    ~Segment();
+
+    [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
+    Header& header() const noexcept { return *reinterpret_cast<Header*>(base_); }
+    ListenerSlot& listener(std::uint32_t i) const noexcept {
+        return part<ListenerSlot>(header().listener_slots)[i];
+    }
+    PoolSlot& pool(std::uint32_t i) const noexcept { return part<PoolSlot>(header().pool_slots)[i]; }
+    BackendSlot& backend(std::uint32_t i) const noexcept {
+        return part<BackendSlot>(header().backend_slots)[i];
+    }
+    BackendCell& backend_cell(std::uint32_t i) const noexcept {
+        return part<BackendCell>(header().backend_cells)[i];
+    }
+    PoolCell& pool_cell(std::uint32_t i) const noexcept { return part<PoolCell>(header().pool_cells)[i]; }
+
+    ColumnHead& column(std::uint32_t i) const noexcept { return *part<ColumnHead>(column_at(i)); }
+    // The words of one row of a column, metrics::row_words(scope) of them.
+    Word* row(std::uint32_t column, metrics::Scope scope, std::uint32_t index) const noexcept {
+        return part<Word>(row_at(column_at(column), scope, index));
+    }
+    // The same of the origins.
+    Word* origin(metrics::Scope scope, std::uint32_t index) const noexcept {
+        return part<Word>(row_at(header().origins, scope, index));
+    }
+    // What the process of a column holds of the shared in-flight cells, one per backend slot.
+    std::atomic<std::uint32_t>* journal(std::uint32_t column) const noexcept {
+        return part<std::atomic<std::uint32_t>>(column_at(column) + header().journal);
+    }
+
+    // A block of the arena; valid until the calling process moves its epoch. offset 0 gives null.
+    template <class T>
+    const T* block(std::uint64_t offset) const noexcept {
+        return offset == 0 ? nullptr : part<T>(offset);
+    }
+    std::string_view text(std::uint64_t offset) const noexcept;
+    // Where the master writes a block before it publishes it.
+    [[nodiscard]] std::byte* at(std::uint64_t offset) const noexcept { return base_ + offset; }
+
+    // Gives the pages of [offset, offset+size) real memory, so that a machine without room refuses a reload instead of
+    // killing a process at its next write. What is there already stays. Returns errno text or "".
+    [[nodiscard]] std::string commit(std::uint64_t offset, std::uint64_t size) const;
+    // The same for a column's head and process row, and its rows and journal below the given numbers.
+    [[nodiscard]] std::string reserve_column(std::uint32_t column, std::uint32_t listeners,
+                                             std::uint32_t pools, std::uint32_t backends,
+                                             bool backend_detail) const;
+    // The same for the slots, cells and origins below the given numbers; detail: rows of backend_detail in the origins.
+    [[nodiscard]] std::string reserve_slots(std::uint32_t listeners, std::uint32_t pools,
+                                            std::uint32_t backends, std::uint32_t detail) const;
+    // Gives memory below [offset, offset+size) back; reads as zero afterwards. Whole pages inside the range only.
+    void punch(std::uint64_t offset, std::uint64_t size) const noexcept;
+    // The same for rows [first, last) of backends: their counters in one column, detail and journal too, or in the origins.
+    void punch_column(std::uint32_t column, std::uint32_t first, std::uint32_t last) const noexcept;
+    void punch_origins(std::uint32_t first, std::uint32_t last) const noexcept;
+    // A child's first act: the master's part can be read from now on, and only read. False when the kernel refused.
+    bool protect_master_part() const noexcept;
+
+ private:
+    Segment() = default;
+    template <class T>
+    T* part(std::uint64_t offset) const noexcept {
+        return reinterpret_cast<T*>(base_ + offset);
+    }
+    [[nodiscard]] std::uint64_t column_at(std::uint32_t i) const noexcept {
+        return header().first_column + header().column_size * i;
+    }
+    // Offset of row `index` of a scope, in the column or origins that begin at `start`.
+    [[nodiscard]] std::uint64_t row_at(std::uint64_t start, metrics::Scope scope,
+                                       std::uint32_t index) const noexcept {
+        return start + header().row_table[static_cast<std::size_t>(scope)] +
+               std::uint64_t{index} * metrics::row_words(scope) * sizeof(Word);
+    }
+    void punch_rows(std::uint64_t start, std::uint32_t first, std::uint32_t last) const noexcept;
+
+    Fd fd_;
+    std::byte* base_ = nullptr;
+    std::uint64_t size_ = 0;
+};
+
+}  // namespace lb::shm

@@ -1,0 +1,95 @@
+// worker/backend/backend_conn.h -- one HTTP/1.1 connection to a backend: connect, send requests, read answers.
+// Owns:  its socket, the bytes of an incomplete response head, the framing of both bodies.
+// Never: chooses a backend, retries, or keeps a connection whose state is not certain: anything unread or unsent at
+//        the end of an exchange closes it.
+//
+//   connecting --writable--> ready --send_request--> waiting --head--> body --end--> complete --release--> idle
+//        |failed/late          ^                        |                |                                  |
+//        v                     +------------------------|----------------|---------- lent again ------------+
+//      on_backend_failed                                +-> on_backend_failed
+#pragma once
+#include <cstdint>
+
+#include "shared/config/model.h"
+#include "shared/http/http1_parser.h"
+#include "shared/shm/counters.h"
+#include "worker/io/conn.h"
+#include "worker/stream/backend_stream.h"
+#include "worker/stream/body.h"
+
+namespace lb {
+
+class Backends;
+
+class BackendConn final : public io::Conn, public stream::BackendStream {
+ public:
+    // A socket whose connect has begun, or is done when `connected`.
+    BackendConn(io::Io& io, Backends& owner, std::uint32_t pool, std::uint32_t slot,
+                std::uint32_t incarnation, Fd fd, bool connected);
+    ~BackendConn();
+
+    // Begins an exchange. The user must not outlive its release().
+    void lend(stream::ResponseUser& user) noexcept;
+
+    io::Flow send_request(const stream::RequestRecord& request) override;
+    io::Flow send_body(std::string_view payload, bool fin) override;
+    void wait_for_response(Micros limit, Micros between_reads) override;
+    void sink_failed() override;
+    void pause() override {
+        paused_ = true;
+        deadline = 0;
+    }
+    void resume() override;
+    void release() override;
+    int raw_sink() override;
+    void raw_sent(std::uint64_t bytes, bool fin) override;
+    void raw_sink_full() override;
+    int raw_source(std::uint64_t& left) override;
+    void raw_taken(std::uint64_t bytes) override;
+    void raw_source_empty() override;
+
+ private:
+    friend class Backends;
+    enum class State : std::uint8_t { connecting, ready, waiting, body, complete, idle, dead };
+    void on_io() override;
+    void on_deadline() override;
+    void read();
+    bool read_head();
+    void read_body();
+    void connected();
+    void request_progress() noexcept;
+    void fail(stream::Failure how);
+    void die();
+    // Everything that was asked was answered, nothing is left over on either side.
+    bool certain() noexcept;
+    [[nodiscard]] Micros horizon() const noexcept;
+
+    Backends& owner_;
+    stream::ResponseUser* user_ = nullptr;
+    std::uint32_t pool_;
+    std::uint32_t slot_;
+    std::uint32_t incarnation_;
+    State state_;
+    http::Method method_ = http::Method::get;
+    bool paused_ = false;
+    bool request_done_ = false;  // all of the request was given to us
+    bool keep_alive_ = false;
+    bool leftover_ = false;           // bytes behind the answer
+    bool raw_ = false;                // the answer's body moves inside the kernel
+    bool sink_full_ = false;          // the request's body waits for room, inside the kernel
+    std::uint8_t interim_ = 0;        // 1xx answers seen in this exchange
+    std::uint32_t idle_seconds_ = 0;  // the backend's own Keep-Alive: timeout, less one
+    Micros response_limit_ = 0;
+    Micros between_reads_ = 0;
+    Micros idle_since_ = 0;
+    io::Buffer partial_;  // an incomplete head
+    stream::BodyReader reader_;
+    stream::BodyWriter writer_;
+    // Idle lists: of its backend (newest first), and of its pool by age.
+    BackendConn* older_ = nullptr;
+    BackendConn* newer_ = nullptr;
+    BackendConn* pool_older_ = nullptr;
+    BackendConn* pool_newer_ = nullptr;
+};
+
+}  // namespace lb

@@ -1,0 +1,113 @@
+// worker/client/client_conn.h -- one plain HTTP/1 connection of a client: read heads, one exchange at a time, frame answers.
+// Owns:  its socket, the bytes of an incomplete or pipelined request, the framing of both bodies.
+// Never: routes, picks or retries (the exchange does); reads the next request before this one's answer is out.
+//
+//   idle --byte--> head --whole--> exchange --over--> idle
+//    |late/end      |bad: refused      |cut, or the last one: closing
+//    v              v                  v
+//   dead         exchange           lingering (input is read and dropped, so that the answer is not lost to a reset) --> dead
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "shared/http/http1_parser.h"
+#include "shared/net/address.h"
+#include "worker/exchange/exchange.h"
+#include "worker/exchange/services.h"
+#include "worker/io/conn.h"
+#include "worker/stream/body.h"
+#include "worker/stream/client_stream.h"
+
+namespace lb {
+
+class ClientConns;
+
+class ClientConn final : public io::Conn, public stream::ClientStream {
+ public:
+    ClientConn(Services& services, ClientConns& owner, std::uint32_t listener, Fd fd, const Address& address);
+
+    // Right after accept: the request is usually there already. An unregistered connection that is answered within
+    // the tick and closes costs no epoll_ctl.
+    void accepted(bool deferred);
+    // The tick: what waits for longer than a turn enters the epoll set.
+    void settle() {
+        if (phase_ != Phase::dead && !watch()) stop();  // and with it its exchange
+    }
+    // Drain at the end of lb: closes the connection if it rests between two requests with nothing to read.
+    void close_if_idle();
+    // lb stops, or its patience ended: closes it whatever it does.
+    void stop();
+
+    stream::Flow send_head(const http::ResponseHead& head, const stream::FieldRules& rules,
+                           std::string_view payload, bool fin, bool close) override;
+    stream::Flow send_body(std::string_view payload, bool fin) override;
+    stream::Flow send_continue() override;
+    void body_wanted() override;
+    void exchange_over() override;
+    void cut() override;
+    int raw_sink() override;
+    void raw_sent(std::uint64_t bytes, bool fin) override;
+    void raw_sink_full() override;
+    int raw_source(std::uint64_t& left) override;
+    void raw_taken(std::uint64_t bytes) override;
+    void raw_source_empty() override;
+    [[nodiscard]] std::uint64_t bytes_sent() const noexcept override { return sent_; }
+    [[nodiscard]] std::uint64_t bytes_received() const noexcept override { return received_; }
+    [[nodiscard]] std::string_view client_address() const noexcept override {
+        return {address_.data(), address_size_};
+    }
+
+ private:
+    friend class ClientConns;
+    enum class Phase : std::uint8_t { idle, head, exchange, lingering, dead };
+    void on_io() override;
+    void on_deadline() override;
+    void run();
+    bool read_request();
+    void begin(const http::RequestHead& head, char* rest, std::size_t size, bool from_socket, std::size_t got,
+               std::size_t room);
+    void refuse(const http::HeadResult& result, std::string_view bytes);
+    void read_body();
+    void watch_for_end();
+    void linger();
+    void discard();
+    void die();
+    // Each wait of the client's side has its own time; the exchange as a whole may have one too.
+    void wait(Micros limit) noexcept;
+    // What an exchange waits for of the client: more of its request, or that it takes what was sent. Otherwise nothing.
+    void wait_for_client() noexcept;
+    [[nodiscard]] const config::Traffic& traffic() const noexcept;
+
+    Services& s_;
+    ClientConns& owner_;
+    Exchange* exchange_ = nullptr;
+    Micros began_ = 0;              // first byte of the present request
+    Micros exchange_deadline_ = 0;  // request_timeout; 0: off
+    std::uint64_t received_ = 0;    // bytes of the present exchange
+    std::uint32_t listener_;
+    std::uint32_t requests_ = 0;
+    Phase phase_ = Phase::head;
+    bool running_ = false;
+    bool unread_ = false;      // in_ holds bytes that were not looked at yet
+    bool keep_alive_ = false;  // as the client asked
+    bool http10_ = false;
+    bool close_ = false;        // the answer said that the connection ends
+    bool paused_ = false;       // of the request's body
+    bool raw_ = false;          // the request's body moves inside the kernel
+    bool sink_full_ = false;    // the answer's body waits for room, inside the kernel
+    bool until_close_ = false;  // the answer ends with the connection
+    std::uint8_t address_size_ = 0;
+    std::array<char, 46> address_;  // INET6_ADDRSTRLEN
+    std::uint32_t discarded_ = 0;   // bytes dropped while lingering
+    io::Buffer in_;
+    stream::BodyReader reader_;
+    stream::BodyWriter writer_;
+    std::uint32_t unsettled_at_ =
+        not_unsettled;  // place in the owner's list of connections not registered yet
+    static constexpr std::uint32_t not_unsettled = UINT32_MAX;
+    ClientConn* next_ = nullptr;  // in the owner's list of all connections
+    ClientConn* previous_ = nullptr;
+};
+
+}  // namespace lb

@@ -1,0 +1,119 @@
+// stream/body.h -- a body's framing taken off on one side and put on again on the other (RFC 9112 6 and 7).
+// Never: does I/O; keeps payload.
+#pragma once
+#include <sys/uio.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "shared/http/chunked.h"
+#include "shared/http/message.h"
+
+namespace lb::stream {
+
+// Payload out of received bytes.
+class BodyReader {
+ public:
+    void begin(http::Framing framing) noexcept {
+        kind_ = framing.kind;
+        left_ = framing.kind == http::BodyKind::length ? framing.length : 0;
+        done_ = kind_ == http::BodyKind::none || (kind_ == http::BodyKind::length && left_ == 0);
+        chunks_.reset();
+    }
+    struct Taken {
+        std::string_view payload;  // inside the given bytes; chunks are moved together
+        std::size_t consumed = 0;  // of the given bytes, framing too
+        bool error = false;
+    };
+    // Takes what belongs to the body from the front of the n bytes at `at`, changing them in place.
+    Taken take(char* at, std::size_t n) noexcept;
+    [[nodiscard]] bool done() const noexcept { return done_; }
+    [[nodiscard]] http::BodyKind kind() const noexcept { return kind_; }
+    // The connection ended. True when that completes the body.
+    bool ended() noexcept {
+        if (kind_ == http::BodyKind::until_close) done_ = true;
+        return done_;
+    }
+    // Payload that is still to come and lies on the socket as it is; 0 when framing has to be taken off.
+    [[nodiscard]] std::uint64_t raw_left() const noexcept {
+        return kind_ == http::BodyKind::length ? left_ : 0;
+    }
+    void raw_taken(std::uint64_t n) noexcept {
+        left_ -= n;
+        if (left_ == 0) done_ = true;
+    }
+
+ private:
+    http::BodyKind kind_ = http::BodyKind::none;
+    bool done_ = true;
+    std::uint64_t left_ = 0;
+    http::ChunkedDecoder chunks_;
+};
+
+inline BodyReader::Taken BodyReader::take(char* at, std::size_t n) noexcept {
+    if (done_ || n == 0) return {};
+    switch (kind_) {
+        case http::BodyKind::none: return {};
+        case http::BodyKind::until_close: return {{at, n}, n};
+        case http::BodyKind::length: {
+            const std::size_t size = left_ < n ? static_cast<std::size_t>(left_) : n;
+            raw_taken(size);
+            return {{at, size}, size};
+        }
+        case http::BodyKind::chunked: break;
+    }
+    std::size_t read = 0;
+    std::size_t written = 0;
+    while (read < n) {
+        const auto step = chunks_.next({at + read, n - read});
+        if (step.state == http::ChunkedDecoder::State::error) return {{}, read, true};
+        if (step.state == http::ChunkedDecoder::State::data) {
+            if (at + written != step.data.data())
+                std::memmove(at + written, step.data.data(), step.data.size());
+            written += step.data.size();
+        }
+        read += step.consumed;
+        if (step.state == http::ChunkedDecoder::State::end) {
+            done_ = true;
+            break;
+        }
+    }
+    return {{at, written}, read};
+}
+
+// The pieces that one payload becomes on the wire.
+class BodyWriter {
+ public:
+    void begin(http::BodyKind kind) noexcept { chunked_ = kind == http::BodyKind::chunked; }
+    [[nodiscard]] bool chunked() const noexcept { return chunked_; }
+    static constexpr int most_parts = 3;
+    // Appends at most most_parts parts to `parts` from `count` on; they point into the payload and into this object.
+    void frame(std::string_view payload, bool fin, iovec* parts, int& count) noexcept {
+        if (!chunked_) {
+            add(payload, parts, count);
+            return;
+        }
+        if (!payload.empty()) {
+            char* end = header_.data() + header_.size();
+            char* begin = http::chunk_header_before(end, payload.size());
+            add({begin, static_cast<std::size_t>(end - begin)}, parts, count);
+            add(payload, parts, count);
+            add(fin ? both : http::chunk_tail, parts, count);
+        } else if (fin) {
+            add(http::last_chunk, parts, count);
+        }
+    }
+
+ private:
+    static constexpr std::string_view both = "\r\n0\r\n\r\n";
+    static void add(std::string_view s, iovec* parts, int& count) noexcept {
+        if (s.empty()) return;
+        parts[count++] = {const_cast<char*>(s.data()), s.size()};
+    }
+    bool chunked_ = false;
+    std::array<char, http::chunk_header_max> header_{};
+};
+
+}  // namespace lb::stream

@@ -1,0 +1,151 @@
+"""The command line: what each flag prints, and with which status it ends."""
+import os
+import re
+
+from lbtest import pool
+
+GOOD = """[global]
+workers = 2
+control = {directory}/control.sock
+pid_file = {directory}/lb.pid
+[admin]
+bind = 127.0.0.1:9145
+[log main]
+path = {directory}/access.log
+format = json
+[listener web]
+bind = 127.0.0.1:8080
+bind = [::1]:8080
+access_log = main
+pool = app
+[pool app]
+balance = least_conn
+backend = 127.0.0.1:8081 weight=2 name=a1
+backend = [::1]:8082 backup
+check = http GET /healthz expect=200-299 interval=2s timeout=1s rise=2 fall=3
+"""
+
+
+def good_file(t):
+    return t.write("good.ini", GOOD.format(directory=t.directory))
+
+
+def test_t_says_that_a_good_file_is_good_and_leaves_nothing_behind(t):
+    path = good_file(t)
+    before = sorted(os.listdir(t.directory))
+    outcome = t.run("-t", "-c", path)
+    assert outcome.status == 0 and "good" in outcome.text, outcome
+    assert sorted(os.listdir(t.directory)) == before, "no log, no socket, no pid file"
+    assert t.run("--test", "--config", path).status == 0
+
+
+def test_q_keeps_t_silent_unless_something_is_wrong(t):
+    outcome = t.run("-q", "-t", "-c", good_file(t))
+    assert (outcome.status, outcome.text) == (0, ""), outcome
+    outcome = t.run("-q", "-t", "-c", t.write("bad.ini", "[nonsense]\n"))
+    assert outcome.status == 1 and "nonsense" in outcome.err, outcome
+
+
+MISTAKES = [
+    ("[globl]", "globl"),
+    ("[global]", None),
+    ("workrs = 2", "did you mean 'workers'"),
+    ("quit_timeout = 5", "unit"),
+    ("[defaults]", None),
+    ("max_header = 1x", "max_header"),
+    ("header_timeout = ten", "header_timeout"),
+    ("[listener web]", None),
+    ("bind = 127.0.0.1:99999", "port"),
+    ("pool = ap", "ap"),
+    ("[pool app]", None),
+    ("balance = robin", "balance"),
+    ("backend = 127.0.0.1:8081 weight=x", "weight"),
+    ("check = smtp interval=2s", "check"),
+    ("retries = 99", "retries"),
+]
+
+
+def test_ten_mistakes_make_ten_lines_each_with_its_place(t):
+    path = t.write("wrong.ini", "".join(line + "\n" for line, _ in MISTAKES))
+    outcome = t.run("-t", "-c", path)
+    assert outcome.status == 1, outcome
+    wanted = {number: word for number, (_, word) in enumerate(MISTAKES, 1) if word}
+    places = [re.match(re.escape(path) + r":(\d+): (.*)", line) for line in outcome.err.splitlines()]
+    told = {int(place[1]): place[2] for place in places if place}
+    assert told.keys() >= wanted.keys(), (sorted(wanted.keys() - told.keys()), outcome)
+    for number, word in wanted.items():
+        assert word in told[number], (MISTAKES[number - 1], told[number])
+    assert len(wanted) >= 10
+
+
+def test_capital_t_prints_a_configuration_that_loads_again(t):
+    first = t.run("-T", "-c", good_file(t))
+    assert first.status == 0, first
+    again = t.write("again.ini", first.out)
+    second = t.run("-T", "-c", again)
+    assert second.status == 0 and second.out == first.out, (first, second)
+
+
+def test_g_lays_a_key_over_the_file(t):
+    outcome = t.run("-T", "-c", good_file(t), "-g", "workers = 7", "-g", "quit_timeout = 3s")
+    assert outcome.status == 0 and re.search(r"^workers\s*=\s*7$", outcome.out, re.M), outcome
+    assert re.search(r"^quit_timeout\s*=\s*3s$", outcome.out, re.M), outcome
+    outcome = t.run("-t", "-c", good_file(t), "-g", "workrs = 7")
+    assert outcome.status == 1 and "workrs" in outcome.err, outcome
+
+
+def test_p_is_where_relative_paths_start(t):
+    os.mkdir(t.path("prefix"))
+    t.write("prefix/conf.ini", "[global]\ncontrol = run/control.sock\ninclude = more/*.ini\n" + pool("127.0.0.1:8081"))
+    os.mkdir(t.path("prefix/more"))
+    t.write("prefix/more/web.ini", "[listener web]\nbind = 127.0.0.1:8080\npool = app\n")
+    outcome = t.run("-p", t.path("prefix"), "-c", "conf.ini", "-T")
+    assert outcome.status == 0 and t.path("prefix/run/control.sock") in outcome.out and "127.0.0.1:8080" in outcome.out, outcome
+
+
+def test_a_mistake_in_an_included_file_names_that_file(t):
+    included = t.write("more.ini", "[pool app]\nbackend = 127.0.0.1:8081\nchek = tcp\n")
+    path = t.write("main.ini", f"[global]\ninclude = {included}\n[listener web]\nbind = 127.0.0.1:8080\npool = app\n")
+    outcome = t.run("-t", "-c", path)
+    assert outcome.status == 1 and f"{included}:3:" in outcome.err, outcome
+
+
+def test_version_and_help(t):
+    short, long_form = t.run("-v"), t.run("-V")
+    assert short.status == long_form.status == 0
+    assert re.fullmatch(r"lb \d+\.\d+\.\d+\n", short.text), short
+    assert short.text.split()[1] in long_form.text and len(long_form.text) > len(short.text)
+    helped = t.run("-h")
+    assert helped.status == 0 and helped.out == t.run("--help").out
+    for flag in ("-c", "-t", "-T", "-g", "-p", "-s", "-q", "-v", "-V", "--backends", "--port"):
+        assert flag in helped.out, flag
+
+
+def test_wrong_usage_ends_with_2(t):
+    for arguments in (["--nonsense"], ["-x"], ["-c"], ["-s"], ["-s", "dance"], ["stray"], ["-g"], ["--port"]):
+        outcome = t.run(*arguments)
+        assert outcome.status == 2 and outcome.err.strip() and not outcome.out, (arguments, outcome)
+
+
+def test_a_missing_file_ends_with_1_and_its_name(t):
+    for arguments in ([], ["-t"], ["-T"]):
+        outcome = t.run(*arguments, "-c", t.path("none.ini"))
+        assert outcome.status == 1 and t.path("none.ini") in outcome.err, outcome
+
+
+def test_a_taken_port_is_said_with_its_listener(t):
+    taken = t.socket()
+    path = t.write("taken.ini", f"[global]\ncontrol = {t.path('c.sock')}\npid_file = {t.path('p')}\n[admin]\nbind = off\n"
+                                f"[listener web]\nbind = 127.0.0.1:{taken.port}\n")
+    outcome = t.run("-c", path)
+    assert outcome.status == 1 and str(taken.port) in outcome.err, outcome
+    assert not os.path.exists(t.path("c.sock")) and not os.path.exists(t.path("p"))
+
+
+def test_what_does_not_exist_is_refused(t):
+    path = t.write("unknown.ini", "[listener web]\nbind = 127.0.0.1:8080 tls\npool = app\n[pool app]\nbackend = 127.0.0.1:1\nsticky = ip\n"
+                                "[route r]\npath = /\n")
+    outcome = t.run("-t", "-c", path)
+    assert outcome.status == 1, outcome
+    for line in (2, 6, 7):
+        assert f"{path}:{line}:" in outcome.err, outcome

@@ -1,0 +1,303 @@
+// The admin process as its operator and its master see it: forked, asked over sockets, told over the channel.
+#include "master/admin/server.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "shared/base/clock.h"
+#include "shared/net/fd.h"
+#include "table_for_test.h"
+
+namespace lb::admin {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr Micros patience = 10'000'000;
+
+// True as soon as it is so; false when it was not in time.
+bool until(const std::function<bool()>& so) {
+    for (const Micros end = monotonic_now() + patience; monotonic_now() < end; poll(nullptr, 0, 5)) {
+        if (so()) return true;
+    }
+    return false;
+}
+
+class AdminTest : public testing::Test {
+ protected:
+    TableForTest table;
+    std::shared_ptr<config::Config> config = std::make_shared<config::Config>();
+    Channel master;
+    pid_t pid = -1;
+    std::uint16_t port = 0;
+    Fd listening;
+
+    AdminTest() {
+        table.segment.header().generation = 1;
+        table.process(0, shm::Role::master);
+        table.process(1, shm::Role::admin);
+        config->admin.allow.push_back(parse_cidr("127.0.0.0/8").value());
+        config->admin.backend_histograms = config::Switch::automatic;
+        // Blocking on purpose, as a socket that came by number may be.
+        listening = Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in any = address();
+        EXPECT_EQ(bind(listening.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+        socklen_t length = sizeof any;
+        EXPECT_EQ(getsockname(listening.get(), reinterpret_cast<sockaddr*>(&any), &length), 0);
+        EXPECT_EQ(listen(listening.get(), 1024), 0);
+        port = ntohs(any.sin_port);
+    }
+    ~AdminTest() override {
+        if (pid > 0) {
+            kill(pid, SIGKILL);
+            waitpid(pid, nullptr, 0);
+        }
+    }
+    [[nodiscard]] sockaddr_in address() const {
+        sockaddr_in out{};
+        out.sin_family = AF_INET;
+        out.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        out.sin_port = htons(port);
+        return out;
+    }
+
+    // Forks the admin process and waits until it says that it is ready.
+    void start() {
+        auto ends = Channel::pair();
+        ASSERT_TRUE(ends.ok());
+        master = std::move(ends.value().first);
+        pid = fork();
+        ASSERT_GE(pid, 0);
+        if (pid == 0) {
+            master.close();
+            ChildContext context;
+            context.config = config;
+            context.table = &table.segment;
+            context.column = 1;
+            context.generation = 1;
+            context.channel = std::move(ends.value().second);
+            context.listen = {{0, listening.release(), false}};
+            _exit(run(context));
+        }
+        ends.value().second.close();
+        listening.reset();
+        ASSERT_TRUE(until([&] {
+            const auto got = master.receive();
+            return got.got == Channel::Got::message && got.message.kind == MessageKind::ready;
+        }));
+    }
+    [[nodiscard]] Fd connection() const {
+        Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const sockaddr_in to = address();
+        if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) fd.reset();
+        const timeval limit{5, 0};
+        setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        return fd;
+    }
+    static void say(const Fd& fd, const std::string& bytes) {
+        EXPECT_EQ(send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(bytes.size()));
+    }
+    static std::string rest(const Fd& fd) {
+        std::string answer;
+        char bytes[65536];
+        for (ssize_t n = 0; (n = recv(fd.get(), bytes, sizeof bytes, 0)) > 0;) {
+            answer.append(bytes, static_cast<std::size_t>(n));
+        }
+        return answer;
+    }
+    // The whole answer; "" when nobody listens.
+    [[nodiscard]] std::string ask(const std::string& target, const std::string& method = "GET") const {
+        const Fd fd = connection();
+        if (!fd) return "";
+        say(fd, method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        return rest(fd);
+    }
+    static std::string body(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
+    // Processor time that the admin process has used.
+    [[nodiscard]] Micros cpu_time() const {
+        clockid_t clock{};
+        timespec used{};
+        EXPECT_EQ(clock_getcpuclockid(pid, &clock), 0);
+        EXPECT_EQ(clock_gettime(clock, &used), 0);
+        return static_cast<Micros>(used.tv_sec) * 1'000'000 + used.tv_nsec / 1000;
+    }
+    // Waits for its end; the exit status, or -1 after a signal.
+    int ended() {
+        int status = 0;
+        EXPECT_TRUE(until([&] { return waitpid(pid, &status, WNOHANG) == pid; })) << "it does not end";
+        pid = -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+};
+
+TEST_F(AdminTest, serves_metrics) {
+    table.pool(0, "app");
+    table.backend(0, 0, "a1");
+    table.process(2, shm::Role::worker).add<"lb_requests_total">(0, 2, 12);
+    start();
+    const std::string answer = ask("/metrics");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+    EXPECT_THAT(answer, HasSubstr("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\r\nContent-Length: {}\r\n", body(answer).size())));
+    EXPECT_THAT(answer, HasSubstr("\nlb_requests_total{pool=\"app\",class=\"2xx\"} 12\n"));
+    table.process(2, shm::Role::worker).add<"lb_requests_total">(0, 2);
+    EXPECT_THAT(ask("/metrics?x=1"), HasSubstr("\nlb_requests_total{pool=\"app\",class=\"2xx\"} 13\n"));
+}
+
+TEST_F(AdminTest, serves_status_health_index_and_nothing_else) {
+    table.pool(0, "app");
+    start();
+    const std::string status = ask("/status");
+    EXPECT_THAT(status, HasSubstr("\r\nContent-Type: application/json\r\n"));
+    EXPECT_EQ(nlohmann::json::parse(body(status))["pools"][0]["name"], "app");
+    EXPECT_EQ(body(ask("/healthz")), "ok\n");
+    EXPECT_THAT(body(ask("/")), HasSubstr("/metrics"));
+    EXPECT_THAT(ask("/nothing"), StartsWith("HTTP/1.1 404 "));
+    EXPECT_THAT(ask("/metrics/"), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(AdminTest, readyz_follows_workers_and_the_stopping_flag) {
+    start();
+    EXPECT_THAT(ask("/readyz"), StartsWith("HTTP/1.1 503 "));
+    table.process(2, shm::Role::worker, 1, monotonic_now() + patience);
+    EXPECT_THAT(ask("/readyz"), StartsWith("HTTP/1.1 200 "));
+    table.segment.header().stopping = 1;
+    const std::string stopping = ask("/readyz");
+    EXPECT_THAT(stopping, StartsWith("HTTP/1.1 503 "));
+    EXPECT_EQ(body(stopping), "stopping\n");
+    EXPECT_THAT(ask("/healthz"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(AdminTest, head_has_the_head_alone_and_the_connection_goes_on) {
+    start();
+    const Fd fd = connection();
+    say(fd,
+        "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: "
+        "close\r\n\r\n");
+    const std::string answers = rest(fd);
+    const std::size_t end = answers.find("\r\n\r\n");
+    ASSERT_NE(end, std::string::npos);
+    EXPECT_THAT(answers.substr(0, end), HasSubstr("Content-Length: 3"));
+    EXPECT_THAT(answers.substr(end + 4), StartsWith("HTTP/1.1 200 OK\r\n")) << "no body after HEAD";
+    EXPECT_THAT(answers, EndsWith("\r\n\r\nok\n"));
+}
+
+TEST_F(AdminTest, refuses_other_methods_bodies_and_large_heads) {
+    start();
+    for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"}) {
+        EXPECT_THAT(ask("/healthz", method), testing::Not(StartsWith("HTTP/1.1 2"))) << method;
+    }
+    Fd fd = connection();
+    say(fd, "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+    EXPECT_THAT(rest(fd), testing::Not(HasSubstr("200 OK")));
+    fd = connection();
+    say(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + std::string(9'000, 'x') + "\r\n\r\n");
+    EXPECT_THAT(rest(fd), testing::Not(HasSubstr("200 OK")));
+    EXPECT_EQ(body(ask("/healthz")), "ok\n");
+}
+
+TEST_F(AdminTest, answers_only_whom_the_configuration_allows) {
+    config->admin.allow = {parse_cidr("10.0.0.0/8").value()};
+    start();
+    for (const char* path : {"/metrics", "/healthz", "/readyz", "/status", "/", "/x"}) {
+        const std::string answer = ask(path);
+        EXPECT_THAT(answer, StartsWith("HTTP/1.1 403 ")) << path;
+        EXPECT_EQ(body(answer), "forbidden\n");
+    }
+}
+
+TEST_F(AdminTest, moves_its_heartbeat_and_its_epoch_while_idle) {
+    start();
+    const shm::ColumnHead& head = table.segment.column(1);
+    const std::uint64_t first = head.heartbeat;
+    ASSERT_GT(first, 0u);
+    table.segment.header().epoch = 77;
+    EXPECT_TRUE(until([&] { return head.epoch == 77 && head.heartbeat >= first + 100'000; }));
+}
+
+class AdminTold : public AdminTest, public testing::WithParamInterface<MessageKind> {};
+TEST_P(AdminTold, ends_at_once_when_nothing_is_under_way) {
+    start();
+    const Fd idle = connection();
+    ASSERT_TRUE(idle);
+    const Micros told = monotonic_now();
+    ASSERT_TRUE(master.send({GetParam(), 0, 5000}));
+    EXPECT_EQ(ended(), 0);
+    EXPECT_LT(monotonic_now() - told, 900'000) << "an idle connection holds up nothing";
+}
+INSTANTIATE_TEST_SUITE_P(Both, AdminTold, testing::Values(MessageKind::stop, MessageKind::drain));
+
+TEST_F(AdminTest, finishes_an_answer_under_way_before_it_ends) {
+    table.pool(0, "app");
+    std::string long_name(60'000, 'x');
+    for (std::uint32_t i = 0; i < 60; i++) table.backend(i, 0, long_name + std::to_string(i));
+    start();
+    const Fd slow = connection();
+    // The answer is far larger than what the sockets hold, so it is under way until we read.
+    say(slow, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    pollfd readable{slow.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&readable, 1, 5000), 1);
+    ASSERT_TRUE(master.send({MessageKind::drain, 0, 5000}));
+    const std::string answer = rest(slow);
+    const std::string head = answer.substr(0, answer.find("\r\n\r\n"));
+    EXPECT_THAT(head, HasSubstr(fmt::format("Content-Length: {}", body(answer).size())));
+    EXPECT_GT(body(answer).size(), 60u * 60'000);
+    EXPECT_EQ(ended(), 0);
+}
+
+TEST_F(AdminTest, a_reader_that_stalls_does_not_keep_it_alive) {
+    table.pool(0, "app");
+    std::string long_name(60'000, 'x');
+    for (std::uint32_t i = 0; i < 60; i++) table.backend(i, 0, long_name + std::to_string(i));
+    start();
+    const Fd stalled = connection();
+    say(stalled, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    pollfd readable{stalled.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&readable, 1, 5000), 1);
+    const Micros told = monotonic_now();
+    ASSERT_TRUE(master.send({MessageKind::stop, 0, 0}));
+    EXPECT_EQ(ended(), 0);
+    EXPECT_GT(monotonic_now() - told, 700'000);
+    EXPECT_LT(monotonic_now() - told, 3'000'000);
+}
+
+TEST_F(AdminTest, says_that_the_master_is_gone_and_ends_after_a_while) {
+    start();
+    EXPECT_EQ(body(ask("/healthz")), "ok\n");
+    const Micros gone = monotonic_now();
+    master.close();
+    EXPECT_TRUE(until([&] { return ask("/healthz").starts_with("HTTP/1.1 503 "); }));
+    EXPECT_THAT(ask("/metrics"), StartsWith("HTTP/1.1 200 "))
+        << "the last words of a table are worth reading";
+    EXPECT_EQ(ended(), 0);
+    EXPECT_GT(monotonic_now() - gone, 4'500'000);
+}
+
+TEST_F(AdminTest, survives_more_connections_than_it_has_descriptors) {
+    start();
+    std::vector<Fd> idle;
+    for (int i = 0; i < 600; i++) idle.push_back(connection());
+    const shm::ColumnHead& head = table.segment.column(1);
+    const std::uint64_t full = head.heartbeat;
+    ASSERT_TRUE(until([&] { return head.heartbeat > full + 200'000; })) << "its loop must go on";
+    const Micros busy = cpu_time();
+    ASSERT_TRUE(until([&] { return head.heartbeat > full + 700'000; }));
+    EXPECT_LT(cpu_time() - busy, 30'000) << "and not spin";
+    idle.clear();
+    EXPECT_EQ(body(ask("/healthz")), "ok\n") << "and it accepts again";
+}
+
+}  // namespace
+}  // namespace lb::admin

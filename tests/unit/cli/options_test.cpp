@@ -1,0 +1,166 @@
+// tests/unit/cli/options_test.cpp -- the command line: every spelling, every refusal, help and the manual page.
+#include "master/cli/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace lb::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Result<Options, std::string> parsed(std::vector<std::string> words) {
+    words.insert(words.begin(), "lb");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    return parse(static_cast<int>(words.size()), argv.data());
+}
+Options good(const std::vector<std::string>& words) {
+    auto result = parsed(words);
+    if (!result) {
+        ADD_FAILURE() << result.error();
+        return {};
+    }
+    return std::move(result).value();
+}
+std::string bad(const std::vector<std::string>& words) {
+    const auto result = parsed(words);
+    return result ? "accepted" : result.error();
+}
+
+TEST(Options, WithoutAnyRunTheUsualFile) {
+    const Options options = good({});
+    EXPECT_EQ(options.action, Action::run);
+    EXPECT_EQ(options.source.file, "/etc/lb/lb.ini");
+    EXPECT_EQ(options.source.directory, std::filesystem::current_path().string());
+    EXPECT_FALSE(options.source.quick_start);
+}
+
+TEST(Options, SayWhatToDo) {
+    EXPECT_EQ(good({"-t"}).action, Action::test);
+    EXPECT_EQ(good({"--test"}).action, Action::test);
+    EXPECT_EQ(good({"-T"}).action, Action::dump);
+    EXPECT_EQ(good({"--dump"}).action, Action::dump);
+    EXPECT_EQ(good({"-t", "-T"}).action, Action::dump);
+    EXPECT_EQ(good({"-v"}).action, Action::version);
+    EXPECT_EQ(good({"-version"}).action, Action::version);
+    EXPECT_EQ(good({"-V"}).action, Action::version_long);
+    EXPECT_EQ(good({"--build-info"}).action, Action::version_long);
+    EXPECT_EQ(good({"-h"}).action, Action::help);
+    EXPECT_EQ(good({"--manual"}).action, Action::manual);
+    EXPECT_EQ(good({"-s", "reload"}).action, Action::signal);
+}
+
+TEST(Options, ValuesStandBehindABlankAnEqualsSignOrNothing) {
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{"-c", "x.ini"},
+                                               {"-cx.ini"},
+                                               {"--config", "x.ini"},
+                                               {"--config=x.ini"},
+                                               {"-config=x.ini"},
+                                               {"-config", "x.ini"}}) {
+        EXPECT_EQ(good(words).source.file, "x.ini") << words[0];
+    }
+    const Options cluster = good({"-tqcx.ini"});
+    EXPECT_EQ(cluster.action, Action::test);
+    EXPECT_TRUE(cluster.quiet);
+    EXPECT_EQ(cluster.source.file, "x.ini");
+    EXPECT_EQ(good({"-sreload"}).signal, "reload");
+    EXPECT_EQ(good({"-c", "-x"}).source.file, "-x");
+}
+
+TEST(Options, OverridesAreKeptInOrder) {
+    EXPECT_THAT(good({"-g", "a = b", "--set=c=d", "-ge = f"}).source.overrides,
+                ElementsAre("a = b", "c=d", "e = f"));
+    EXPECT_EQ(good({"-p", "/srv"}).source.prefix, "/srv");
+}
+
+TEST(Options, QuickStartInAllItsSpellings) {
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{"--backends=http://a:1,http://b:2", "--port=99"},
+                                               {"-backends=http://a:1,http://b:2", "-port=99"},
+                                               {"--backends", "http://a:1,http://b:2", "--port", "99"},
+                                               {"-port", "99", "-backends", "http://a:1,http://b:2"}}) {
+        const Options options = good(words);
+        EXPECT_TRUE(options.source.quick_start);
+        EXPECT_EQ(options.source.backends, "http://a:1,http://b:2");
+        EXPECT_EQ(options.source.port, "99");
+    }
+    EXPECT_EQ(good({"--backends=a:1"}).source.port, "3030");
+    EXPECT_TRUE(good({"-s", "stop", "--backends=a:1"}).source.quick_start);
+}
+
+TEST(Options, DemoTakesTheRest) {
+    const Options options = good({"demo", "1", "-x"});
+    EXPECT_EQ(options.action, Action::demo);
+    EXPECT_THAT(options.arguments, ElementsAre("1", "-x"));
+}
+
+TEST(Options, WrongOnesAreNamed) {
+    const std::string more = "\nTry 'lb --help'.";
+    EXPECT_EQ(bad({"--confg=x"}), "lb: unknown flag '--confg'; did you mean 'config'?" + more);
+    EXPECT_EQ(bad({"--c", "x"}), "lb: unknown flag '--c'" + more);
+    EXPECT_EQ(bad({"-x"}), "lb: unknown flag '-x'" + more);
+    EXPECT_EQ(bad({"-tx"}), "lb: unknown flag '-x'" + more);
+    EXPECT_EQ(bad({"dmeo"}), "lb: unknown argument 'dmeo'; did you mean 'demo'?" + more);
+    EXPECT_EQ(bad({"-"}), "lb: unknown argument '-'" + more);
+    EXPECT_EQ(bad({""}), "lb: unknown argument ''" + more);
+    EXPECT_EQ(bad({"--"}), "lb: unknown flag '--'" + more);
+    EXPECT_EQ(bad({"-c"}), "lb: -c needs a value: FILE" + more);
+    EXPECT_EQ(bad({"-c", ""}), "lb: -c needs a value: FILE" + more);
+    EXPECT_EQ(bad({"--config="}), "lb: -c needs a value: FILE" + more);
+    EXPECT_EQ(bad({"--test=yes"}), "lb: -t takes no value" + more);
+    EXPECT_EQ(bad({"-t", "-t"}), "lb: -t is given twice" + more);
+    EXPECT_EQ(bad({"-c", "a", "--config=b"}), "lb: -c is given twice" + more);
+}
+
+TEST(Options, ThatContradictAreRefused) {
+    EXPECT_THAT(bad({"-s", "stop", "-t"}), HasSubstr("-s and -t exclude each other"));
+    EXPECT_THAT(bad({"-h", "-v"}), HasSubstr("-h and -v exclude each other"));
+    EXPECT_THAT(bad({"-c", "x", "--backends=a:1"}), HasSubstr("-c and --backends exclude each other"));
+    EXPECT_THAT(bad({"--port=80"}), HasSubstr("--port goes with --backends"));
+    EXPECT_THAT(bad({"-q"}), HasSubstr("-q goes with -t or -s"));
+    EXPECT_THAT(bad({"-T", "-q"}), HasSubstr("-q goes with -t or -s"));
+    EXPECT_THAT(bad({"-v", "-c", "x"}), HasSubstr("-c means nothing here"));
+    EXPECT_THAT(bad({"-s", "relaod"}),
+                HasSubstr("-s relaod: must be stop, quit, reload, reopen or status; did you mean 'reload'?"));
+}
+
+TEST(Help, FitsAScreen) {
+    std::istringstream lines(help());
+    int count = 0;
+    for (std::string line; std::getline(lines, line); count++) EXPECT_LE(line.size(), 79u) << line;
+    EXPECT_LE(count, 24);
+    EXPECT_EQ(help().back(), '\n');
+}
+
+TEST(Help, AndThePageNameEveryFlag) {
+    std::ifstream in("man/lb.8");
+    ASSERT_TRUE(in);
+    std::stringstream bytes;
+    bytes << in.rdbuf();
+    std::string page = bytes.str();
+    for (std::size_t at; (at = page.find("\\-")) != std::string::npos;) page.replace(at, 2, "-");
+    for (const Flag& flag : flags()) {
+        const std::string name = "--" + std::string(flag.name);
+        if (flag.name != "manual") {
+            EXPECT_THAT(help(), HasSubstr(name + " "));
+        }
+        const std::string entry =
+            flag.letter != 0 ? std::string(".BR -") + flag.letter + " \", \" " + name : ".B";
+        EXPECT_THAT(page, HasSubstr(entry));
+        EXPECT_THAT(page, HasSubstr(name));
+    }
+    for (const std::string_view signal : signal_names)
+        EXPECT_THAT(page, HasSubstr("\n.B " + std::string(signal) + "\n"));
+}
+
+}  // namespace
+}  // namespace lb::cli

@@ -1,0 +1,200 @@
+// tests/unit/config/keys_test.cpp -- the table of keys against itself: every default parses, every key goes round,
+// the manual page says what the table says.
+#include "master/config/keys.h"
+
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "support.h"
+
+namespace lb::config {
+namespace {
+
+using testing::HasSubstr;
+
+// A value of each key that is not its default, written as -T prints it. A key without one here fails the test.
+const std::map<std::string, std::string> samples = {
+    {"global user", "root"},
+    {"global workers", "3"},
+    {"global accept", "shared"},
+    {"global connections", "100"},
+    {"global control", "/tmp/c.sock"},
+    {"global pid_file", "off"},
+    {"global daemon", "on"},
+    {"global error_log", "\"/var/log/l b.log\" debug"},
+    {"global drain_timeout", "0s"},
+    {"global quit_timeout", "1500ms"},
+    {"global max_generations", "2"},
+    {"global shutdown_grace", "3s"},
+    {"defaults header_timeout", "11s"},
+    {"defaults body_timeout", "12s"},
+    {"defaults idle_timeout", "13s"},
+    {"defaults connect_timeout", "1ms"},
+    {"defaults response_timeout", "14s"},
+    {"defaults request_timeout", "15s"},
+    {"defaults max_header", "1000k"},
+    {"defaults max_headers", "8"},
+    {"defaults max_body", "off"},
+    {"defaults keepalive_requests", "off"},
+    {"defaults forwarded", "off"},
+    {"admin bind", "[::1]:9146"},
+    {"admin allow", "2001:db8::/32"},
+    {"admin backend_histograms", "on"},
+    {"log path", "stdout"},
+    {"log format", "json"},
+    {"listener bind", "[::]:8080 backlog=10"},
+    {"listener header_timeout", "16s"},
+    {"listener body_timeout", "17s"},
+    {"listener idle_timeout", "18s"},
+    {"listener request_timeout", "19s"},
+    {"listener max_header", "1025b"},
+    {"listener max_headers", "9"},
+    {"listener max_body", "0b"},
+    {"listener keepalive_requests", "1"},
+    {"listener forwarded", "off"},
+    {"listener access_log", "off"},
+    {"listener pool", "other"},
+    {"pool balance", "least_conn"},
+    {"pool backend", "localhost:8085 weight=256 name=\"a b\""},
+    {"pool check", "http HEAD /ok expect=200-299,301 interval=1s timeout=500ms rise=1 fall=100 start=up"},
+    {"pool keepalive", "0"},
+    {"pool keepalive_timeout", "10ms"},
+    {"pool retries", "5 on=timeout total=1s"},
+    {"pool body_timeout", "20s"},
+    {"pool connect_timeout", "1m"},
+    {"pool response_timeout", "21s"},
+    {"pool max_header", "1m"},
+    {"pool max_headers", "10000"},
+};
+
+// A complete file in which one more line stands in a section of the given kind.
+std::string with(Kind kind, const std::string& line) {
+    std::map<Kind, std::string> lines;
+    lines[kind] = line + "\n";
+    const auto own = [&](std::string_view key) { return line.starts_with(key) && line[key.size()] == ' '; };
+    std::string text = "[global]\n" + lines[Kind::global] + "[defaults]\n" + lines[Kind::defaults];
+    text += "[admin]\n" + lines[Kind::admin];
+    text += "[log main]\n" + lines[Kind::log] + (kind == Kind::log && own("path") ? "" : "path = /x\n");
+    text += "[listener web]\nbind = 127.0.0.1:3030\n" + lines[Kind::listener];
+    text += kind == Kind::listener && own("pool") ? "" : "pool = app\n";
+    text += "[pool app]\nbackend = 127.0.0.1:1\n" + lines[Kind::pool];
+    return text + "[pool other]\nbackend = 127.0.0.1:2\n";
+}
+
+TEST(Table, EveryDefaultParses) {
+    for (const KeySpec& key : keys()) {
+        if (key.fallback.empty()) continue;
+        Config config;
+        Listener listener;
+        Traffic traffic;
+        Pool pool;
+        AccessLog log;
+        References references;
+        const Target into{&config.global, &config.admin, &log, &traffic, &listener, &pool, &references};
+        const auto bad = key.codec.parse(key.fallback, into);
+        EXPECT_FALSE(bad) << key.name << " = " << key.fallback << ": " << bad->what;
+    }
+}
+
+TEST(Table, DefaultsPrintAsTheyAreWritten) {
+    const std::string text = dump(loaded("[log main]\npath = /x\n" + smallest));
+    for (const KeySpec& key : keys()) {
+        // 60s is printed as 1m; CarryAUnit and PrintInTheLargestExactUnit look at that.
+        if (key.fallback.empty() || key.fallback == "60s") continue;
+        // What an option of `check` is when it is not given must agree with the default of the whole value.
+        const std::string more = key.name == "check" ? " start=checking" : "";
+        EXPECT_THAT(
+            text, HasSubstr("\n" + std::string(key.name) + " = " + std::string(key.fallback) + more + "\n"));
+    }
+    for (const std::string value : {"tcp", "tcp interval=2s timeout=1s rise=2 fall=3"}) {
+        EXPECT_EQ(loaded(smallest + "check = " + value + "\n"), loaded(smallest)) << value;
+    }
+    EXPECT_EQ(loaded(smallest + "retries = 2\n"), loaded(smallest));
+}
+
+TEST(Table, EveryKeyHasAForm) {
+    std::set<std::pair<std::string_view, Kinds>> seen;
+    for (const KeySpec& key : keys()) {
+        EXPECT_FALSE(key.codec.form().empty()) << key.name;
+        EXPECT_FALSE(key.text.empty()) << key.name;
+        EXPECT_NE(key.where, 0) << key.name;
+        for (std::size_t kind = 0; kind < kind_count; kind++) {
+            if (!accepts(key.where, static_cast<Kind>(kind))) continue;
+            EXPECT_EQ(find_key(static_cast<Kind>(kind), key.name), &key)
+                << "a section has two keys " << key.name;
+        }
+    }
+}
+
+TEST(Table, EveryKeyOfEverySectionGoesRound) {
+    std::size_t tried = 0;
+    for (const KeySpec& key : keys()) {
+        if (key.name == "include") continue;  // part of what it included; include_test.cpp
+        for (std::size_t i = 0; i < kind_count; i++) {
+            const auto kind = static_cast<Kind>(i);
+            if (!accepts(key.where, kind)) continue;
+            const std::string label = std::string(kind_names[i]) + " " + std::string(key.name);
+            ASSERT_TRUE(samples.contains(label)) << "no sample for " << label;
+            tried++;
+            const std::string line = std::string(key.name) + " = " + samples.at(label);
+            SCOPED_TRACE(label);
+            const Config with_it = loaded(with(kind, line));
+            const Config without = loaded(with(kind, "# nothing\n"));
+            EXPECT_NE(with_it, without);
+            const std::string text = dump(with_it);
+            EXPECT_THAT("\n" + text, HasSubstr("\n" + line + "\n"));
+            EXPECT_EQ(loaded(text), with_it) << text;
+        }
+    }
+    EXPECT_EQ(tried, samples.size());
+}
+
+TEST(Table, EveryKeyThatIsNotRepeatableIsRefusedTwice) {
+    for (const KeySpec& key : keys()) {
+        for (std::size_t i = 0; i < kind_count; i++) {
+            const auto kind = static_cast<Kind>(i);
+            const std::string label = std::string(kind_names[i]) + " " + std::string(key.name);
+            if (key.repeat == Repeat::many || !samples.contains(label)) continue;
+            const std::string line = std::string(key.name) + " = " + samples.at(label);
+            EXPECT_THAT(mistakes(with(kind, line + "\n" + line)),
+                        testing::Contains(HasSubstr("is already set at")))
+                << label;
+        }
+    }
+}
+
+// man/lb.ini.5 is checked in whole, so that `man ./man/lb.ini.5` works in a fresh clone. LB_UPDATE=1 rewrites its
+// generated part.
+TEST(Manual, PageHoldsTheTable) {
+    const std::string begin = ".\\\" KEYS BEGIN: generated by lb --manual; a test compares\n";
+    const std::string end = ".\\\" KEYS END\n";
+    const std::string path = "man/lb.ini.5";
+    std::ifstream in(path);
+    ASSERT_TRUE(in) << path;
+    std::stringstream bytes;
+    bytes << in.rdbuf();
+    const std::string page = bytes.str();
+    const std::size_t from = page.find(begin);
+    const std::size_t to = page.find(end);
+    ASSERT_TRUE(from != std::string::npos && to != std::string::npos && from < to);
+    const std::string renewed = page.substr(0, from + begin.size()) + manual_keys() + page.substr(to);
+    if (std::getenv("LB_UPDATE") != nullptr) {
+        std::ofstream(path) << renewed;
+        return;
+    }
+    EXPECT_TRUE(page == renewed) << path
+                                 << " is not what `lb --manual` prints; run this test with LB_UPDATE=1";
+}
+
+TEST(Manual, NamesEveryKeyAndSection) {
+    const std::string text = manual_keys();
+    for (const KeySpec& key : keys()) EXPECT_THAT(text, HasSubstr(".B " + std::string(key.name)));
+    for (const std::string_view kind : kind_names)
+        EXPECT_THAT(text, HasSubstr("\n.SS [" + std::string(kind)));
+    EXPECT_THAT(text, testing::Not(HasSubstr("`")));
+}
+
+}  // namespace
+}  // namespace lb::config
