@@ -89,7 +89,23 @@ Built build(Draft& draft) {
                 built.pools.push_back(&section);
                 break;
             }
+            case Kind::route: {
+                Route& route = config.routes.emplace_back();
+                route.name = section.name;
+                References& references = built.route_references.emplace_back();
+                fill(section, {.route = &route, .references = &references}, draft);
+                built.routes.push_back(&section);
+                break;
+            }
+            case Kind::resolver:
+                fill(section, {.resolver = &config.resolver}, draft);
+                built.resolvers.push_back(&section);
+                break;
         }
+    }
+    if (built.resolvers.empty()) {
+        Section unsaid{Kind::resolver, std::string(only_resolver), {}};
+        fill(unsaid, {.resolver = &config.resolver}, draft);
     }
     return built;
 }

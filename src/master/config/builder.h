@@ -12,8 +12,9 @@ namespace lb::config {
 // config.listeners[i], and so on; the pointers are into the draft's sections.
 struct Built {
     Config config;
-    std::vector<References> references;  // one per listener
-    std::vector<const Section*> logs, listeners, pools;
+    std::vector<References> references;        // one per listener
+    std::vector<References> route_references;  // one per route
+    std::vector<const Section*> logs, listeners, pools, routes, resolvers;
 };
 
 Built build(Draft& draft);

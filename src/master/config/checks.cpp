@@ -6,29 +6,11 @@
 #include <algorithm>
 #include <map>
 
+#include "master/config/references.h"
+#include "master/config/route_checks.h"
+
 namespace lb::config {
 namespace {
-
-// The entries of a key that made it into the model, in the order of the model's list.
-std::vector<const Entry*> good_entries(const Section& section, std::string_view key) {
-    std::vector<const Entry*> out;
-    for (const Entry& entry : section.entries) {
-        if (entry.good && entry.key->name == key) out.push_back(&entry);
-    }
-    return out;
-}
-
-const Entry* first_entry(const Section& section, std::string_view key) {
-    for (const Entry& entry : section.entries) {
-        if (entry.key->name == key) return &entry;
-    }
-    return nullptr;
-}
-
-// Whose values stand nowhere in a file: the table's default.
-Place place_of(const Section& section, const std::vector<const Entry*>& entries, std::size_t i) {
-    return i < entries.size() ? entries[i]->place : section.place;
-}
 
 class Binds {
  public:
@@ -55,37 +37,28 @@ class Binds {
     std::map<std::string, std::pair<Place, std::string>> taken_;
 };
 
-// The index of `name` among `sections`; a mistake when there is none.
-std::uint32_t find_reference(const std::string& name, const std::vector<const Section*>& sections,
-                             const Section& from, std::string_view key, Draft& draft) {
-    std::vector<std::string_view> names;
-    for (std::size_t i = 0; i < sections.size(); i++) {
-        if (sections[i]->name == name) return static_cast<std::uint32_t>(i);
-        names.push_back(sections[i]->name);
+void resolve_listener(Listener& listener, const References& names, const Section& section, const Names& pools,
+                      const Names& logs, bool any_log, Draft& draft) {
+    if (!names.pool.empty()) {
+        listener.pool = pools.find(names.pool, *good_entries(section, "pool").back(), draft);
     }
-    if (draft.incomplete) return no_index;
-    const Entry* entry = first_entry(from, key);
-    std::string hint = near_miss(name, names);
-    const std::string_view kind = key == "pool" ? "pool" : "log";
-    if (hint.empty()) {
-        hint =
-            names.empty() ? fmt::format("there is no [{} NAME]", kind) : "there are " + join_choices(names);
-        if (names.size() == 1) hint = fmt::format("there is '{}'", names[0]);
-        if (names.size() > 8) hint.clear();
+    if (names.access_log.empty()) {
+        listener.access_log = any_log ? 0 : no_index;
+    } else if (names.access_log != "off") {
+        listener.access_log = logs.find(names.access_log, *good_entries(section, "access_log").back(), draft);
     }
-    draft.fail(entry->place, fmt::format("no such {}", kind), hint, entry->value);
-    return no_index;
 }
 
-void resolve_listener(std::size_t i, Built& built, Draft& draft) {
-    Listener& listener = built.config.listeners[i];
-    const References& names = built.references[i];
-    const Section& section = *built.listeners[i];
-    if (!names.pool.empty()) listener.pool = find_reference(names.pool, built.pools, section, "pool", draft);
-    if (names.access_log.empty()) {
-        listener.access_log = built.logs.empty() ? no_index : 0;
-    } else if (names.access_log != "off") {
-        listener.access_log = find_reference(names.access_log, built.logs, section, "access_log", draft);
+// A PROXY header of just anybody would let him be whoever he likes.
+void check_proxy_protocol(const Listener& listener, const Section& section, Draft& draft) {
+    if (!lacks(section, "trusted")) return;
+    const auto entries = good_entries(section, "bind");
+    for (std::size_t i = 0; i < listener.binds.size(); i++) {
+        // Who may connect to a unix socket is for its permissions to say.
+        const Bind& bind = listener.binds[i];
+        if (!bind.proxy_protocol || (bind.address.length != 0 && bind.address.family() == AF_UNIX)) continue;
+        draft.fail(entries[i]->place, "proxy_protocol needs to know whose PROXY header is believed",
+                   "add trusted = ADDRESS/BITS", entries[i]->value);
     }
 }
 
@@ -105,8 +78,19 @@ void check_pool(const Pool& pool, const Section& section, Draft& draft) {
     // A backend whose line was wrong may have been the one that is missing.
     const bool all_good = std::none_of(section.entries.begin(), section.entries.end(),
                                        [](const Entry& e) { return e.key->name == "backend" && !e.good; });
-    if (!pool.backends.empty() && only_backups && all_good) {
+    if (!pool.backends.empty() && only_backups && all_good && lacks(section, "discover")) {
         draft.fail(section.place, "all backends are backups", "at least one must be without 'backup'");
+    }
+    if (lacks(section, "backend") && lacks(section, "discover")) {
+        draft.fail(section.place, "needs a 'backend' or a 'discover'");
+    }
+    const auto sources = good_entries(section, "discover");
+    for (std::size_t i = 0; i < pool.discover.size(); i++) {
+        const auto earlier = std::find(pool.discover.begin(), pool.discover.end(), pool.discover[i]);
+        const auto first = static_cast<std::size_t>(earlier - pool.discover.begin());
+        if (first == i) continue;
+        draft.fail(sources[i]->place, fmt::format("stands at {} already", where(sources[first]->place)), {},
+                   sources[i]->value);
     }
 }
 
@@ -126,8 +110,23 @@ void check_log_name(const Section& section, Draft& draft) {
         draft.fail(section.place, "a log cannot be called off", "access_log = off means none");
 }
 
-void warn(const Place& place, std::string what, std::vector<std::string>& warnings) {
-    warnings.push_back(show({place, std::move(what), {}, {}}));
+void check_resolver_name(const Section& section, Draft& draft) {
+    if (section.name.empty() || section.name == only_resolver) return;
+    draft.fail(section.place, "there is one resolver", fmt::format("write [resolver {}]", only_resolver));
+}
+
+// The pools that some request can get to.
+std::vector<bool> used_pools(const Config& config) {
+    std::vector<bool> used(config.pools.size());
+    const auto use = [&](std::uint32_t pool) {
+        if (pool != no_index) used[pool] = true;
+    };
+    for (const Listener& listener : config.listeners) use(listener.pool);
+    for (const Route& route : config.routes) {
+        for (const Share& share : route.pools) use(share.pool);
+        if (route.mirror) use(route.mirror->pool);
+    }
+    return used;
 }
 
 void find_warnings(const Built& built, const Section& global, std::vector<std::string>& warnings) {
@@ -140,16 +139,16 @@ void find_warnings(const Built& built, const Section& global, std::vector<std::s
                  warnings);
         }
         for (std::size_t i = 0; i < config.logs.size(); i++) {
-            if (!config.logs[i].path.empty()) continue;
+            if (config.logs[i].sink != LogSink::standard_output) continue;
             warn(built.logs[i]->place, "in the background nobody reads standard output; set path to a file",
                  warnings);
         }
     }
-    for (std::size_t i = 0; i < config.pools.size(); i++) {
-        const bool used = std::any_of(config.listeners.begin(), config.listeners.end(),
-                                      [&](const Listener& listener) { return listener.pool == i; });
-        if (!used) warn(built.pools[i]->place, "no listener names this pool", warnings);
+    const std::vector<bool> used = used_pools(config);
+    for (std::size_t i = 0; i < used.size(); i++) {
+        if (!used[i]) warn(built.pools[i]->place, "no listener and no route names this pool", warnings);
     }
+    find_shadowed_routes(built, warnings);
 }
 
 }  // namespace
@@ -166,9 +165,19 @@ void check(Built& built, Draft& draft, const std::string& main_file, std::vector
     }
     check_admin(draft.single(Kind::admin), draft);
     for (const Section* section : built.logs) check_log_name(*section, draft);
-    for (std::size_t i = 0; i < config.listeners.size(); i++) resolve_listener(i, built, draft);
+    for (const Section* section : built.resolvers) check_resolver_name(*section, draft);
+    const Names listeners(Kind::listener, built.listeners);
+    const Names pools(Kind::pool, built.pools);
+    const Names logs(Kind::log, built.logs);
+    for (std::size_t i = 0; i < config.listeners.size(); i++) {
+        const Section& section = *built.listeners[i];
+        resolve_listener(config.listeners[i], built.references[i], section, pools, logs, !config.logs.empty(),
+                         draft);
+        check_proxy_protocol(config.listeners[i], section, draft);
+    }
     for (std::size_t i = 0; i < config.pools.size(); i++) check_pool(config.pools[i], *built.pools[i], draft);
-    find_warnings(built, draft.single(Kind::global), warnings);
+    check_routes(built, listeners, pools, logs, draft);
+    if (!draft.failed()) find_warnings(built, draft.single(Kind::global), warnings);
 }
 
 }  // namespace lb::config

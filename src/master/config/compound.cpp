@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <climits>
 
-#include "shared/base/text.h"
+#include "shared/config/backend_text.h"
 
 namespace lb::config {
 namespace {
@@ -21,66 +21,6 @@ constexpr std::string_view check_methods[] = {"GET", "HEAD", "OPTIONS"};
 constexpr std::string_view retry_causes[] = {"connect", "reset", "timeout"};
 constexpr std::size_t most_ranges = 32;
 constexpr std::size_t longest_path = 1024;
-
-// Reads an option, when given, with `read` (text to Parsed<T>); otherwise leaves `into` alone.
-template <class T, class Read>
-std::optional<Problem> read_option(const OptionList& options, std::string_view name, T& into, Read read) {
-    const auto text = options.find(name);
-    if (!text) return std::nullopt;
-    const auto value = read(*text);
-    if (!value) return in_option(name, *text, value.error());
-    into = static_cast<T>(value.value());
-    return std::nullopt;
-}
-
-// The part behind the last colon as a port.
-Parsed<std::uint16_t> parse_port(std::string_view text) {
-    const auto port = text::number(text);
-    if (!port || *port == 0 || *port > 65535) return problem("the port must be 1 to 65535");
-    return static_cast<std::uint16_t>(*port);
-}
-
-bool looks_like_name(std::string_view host) {
-    const auto letter = [](char c) { return text::lower(c) >= 'a' && text::lower(c) <= 'z'; };
-    const auto part_of_name = [&](char c) {
-        return letter(c) || text::is_digit(c) || c == '-' || c == '.' || c == '_';
-    };
-    return std::any_of(host.begin(), host.end(), letter) &&
-           std::all_of(host.begin(), host.end(), part_of_name);
-}
-
-Parsed<Address> literal(std::string_view text) {
-    auto address = parse_address(text);
-    if (!address) return problem(address.error());
-    return address.value();
-}
-
-// The addresses of a backend: one, or the two of localhost, IPv4 first, without asking a resolver.
-Parsed<std::vector<Address>> backend_addresses(std::string_view text) {
-    if (text.starts_with("unix:")) return problem("unix sockets are not supported", "write ADDR:PORT");
-    const std::size_t colon = text.rfind(':');
-    const auto one = [](const Parsed<Address>& address) -> Parsed<std::vector<Address>> {
-        if (!address) return Failed{address.error()};
-        return std::vector<Address>{address.value()};
-    };
-    if (text.starts_with('[')) return one(literal(text));
-    if (colon == std::string_view::npos) return problem("needs a port", "as in 10.0.0.1:8080");
-    const std::string_view host = text.substr(0, colon);
-    if (!looks_like_name(host)) return one(literal(text));
-    const auto port = parse_port(text.substr(colon + 1));
-    if (!port) return Failed{port.error()};
-    if (!text::equals_lower(host, "localhost")) {
-        return problem(fmt::format("'{}' is a name, and names are not resolved yet", host),
-                       "write an address, as in 10.0.0.1:8080");
-    }
-    std::vector<Address> both;
-    for (const std::string_view each : {"127.0.0.1", "::1"}) {
-        auto address = parse_host(each, port.value());
-        if (!address) return problem(address.error());
-        both.push_back(address.value());
-    }
-    return both;
-}
 
 using Range = std::pair<std::uint16_t, std::uint16_t>;
 
@@ -145,27 +85,32 @@ std::optional<Problem> read_check_options(std::span<const std::string> words, Ch
     return bad;
 }
 
-}  // namespace
+struct BindForm {
+    std::span<const OptionName> options;
+    bool unix_sockets;
+    std::string_view hint;
+};
 
-Parsed<Bind> parse_bind(std::string_view text) {
-    static constexpr OptionName known[] = {{"backlog", true}};
+Parsed<Bind> read_bind(std::string_view text, std::string_view base, const BindForm& form) {
     const auto words = split_words(text);
     if (!words) return Failed{words.error()};
-    const std::string& where = words.value()[0];
+    const std::string_view where = words.value()[0];
     Bind bind;
     if (where.starts_with("fd:")) {
-        const auto fd = parse_number(std::string_view(where).substr(3), 3, 1'048'575);
+        const auto fd = parse_number(where.substr(3), 3, 1'048'575);
         if (!fd) return problem(fmt::format("the descriptor {}", fd.error().what), "as in fd:3");
         bind.inherited_fd = static_cast<int>(fd.value());
     } else if (where.starts_with("unix:")) {
-        return problem("unix sockets are not supported", "write ADDR:PORT or fd:N");
+        if (!form.unix_sockets) return problem("unix sockets are not for this port", std::string(form.hint));
+        const auto address = parse_unix(where.substr(5), base);
+        if (!address) return Failed{address.error()};
+        bind.address = address.value();
     } else {
         const auto address = parse_address(where);
-        if (!address)
-            return problem(address.error(), "write ADDR:PORT, as in 0.0.0.0:80 or [::]:80, or fd:N");
+        if (!address) return problem(address.error(), std::string(form.hint));
         bind.address = address.value();
     }
-    const auto options = OptionList::parse(std::span(words.value()).subspan(1), known);
+    const auto options = OptionList::parse(std::span(words.value()).subspan(1), form.options);
     if (!options) return Failed{options.error()};
     if (bind.inherited_fd >= 0 && options.value().find("backlog")) {
         return problem("backlog does not apply to fd:N", "whoever opened the socket chose it");
@@ -173,43 +118,85 @@ Parsed<Bind> parse_bind(std::string_view text) {
     auto bad = read_option(options.value(), "backlog", bind.backlog,
                            [](auto t) { return parse_number(t, 1, 1'048'576); });
     if (bad) return Failed{*bad};
+    bind.proxy_protocol = options.value().find("proxy_protocol").has_value();
     return bind;
+}
+
+constexpr OptionName bind_options[] = {{"backlog", true}, {"proxy_protocol", false}};
+
+Parsed<Discover> discover_dns(std::string_view what) {
+    constexpr std::string_view srv = "srv=";
+    Discover out;
+    if (what.starts_with(srv)) {
+        auto name = parse_dns_name(what.substr(srv.size()));
+        if (!name) return Failed{name.error()};
+        out.kind = DiscoverKind::srv;
+        out.name = std::move(name).value();
+        return out;
+    }
+    if (parse_address(what).ok()) {
+        return problem(fmt::format("'{}' is an address, and no name to look up", what),
+                       fmt::format("write backend = {}", what));
+    }
+    auto named = parse_name_port(what);
+    if (!named) return Failed{named.error()};
+    out.kind = DiscoverKind::dns;
+    out.name = std::move(named.value().name);
+    out.port = named.value().port;
+    return out;
+}
+
+}  // namespace
+
+Parsed<Bind> parse_bind(std::string_view text, std::string_view base) {
+    return read_bind(
+        text, base,
+        {bind_options, true, "write ADDR:PORT, as in 0.0.0.0:80 or [::]:80, or unix:PATH, or fd:N"});
+}
+
+Parsed<Bind> parse_admin_bind(std::string_view text) {
+    return read_bind(text, {},
+                     {std::span(bind_options).first(1), false,
+                      "write ADDR:PORT, as in 127.0.0.1:9145 or [::1]:9145, or fd:N"});
 }
 
 std::string print_bind(const Bind& bind) {
     std::string out =
-        bind.inherited_fd >= 0 ? fmt::format("fd:{}", bind.inherited_fd) : to_string(bind.address);
+        bind.inherited_fd >= 0 ? fmt::format("fd:{}", bind.inherited_fd) : quote(to_string(bind.address));
     if (bind.backlog != default_backlog) out += fmt::format(" backlog={}", bind.backlog);
+    if (bind.proxy_protocol) out += " proxy_protocol";
     return out;
 }
 
-Parsed<Backend> parse_backend(std::string_view text) {
-    static constexpr OptionName known[] = {{"weight", true}, {"name", true}, {"backup", false}};
+Parsed<Discover> parse_discover(std::string_view text, std::string_view base) {
     const auto words = split_words(text);
     if (!words) return Failed{words.error()};
-    Backend backend;
-    backend.host = words.value()[0];
-    auto addresses = backend_addresses(backend.host);
-    if (!addresses) return Failed{addresses.error()};
-    backend.addresses = std::move(addresses).value();
-
-    const auto options = OptionList::parse(std::span(words.value()).subspan(1), known);
-    if (!options) return Failed{options.error()};
-    auto bad = read_option(options.value(), "weight", backend.weight,
-                           [](auto t) { return parse_number(t, 1, 256); });
-    if (bad) return Failed{*bad};
-    backend.backup = options.value().find("backup").has_value();
-    backend.name = options.value().find("name").value_or(backend.host);
-    if (const auto name = check_name(backend.name)) return Failed{*name};
-    return backend;
+    const std::string& from = words.value()[0];
+    constexpr std::string_view sources[] = {"dns", "file"};
+    if (from == "etcd") return problem("this version does not know etcd", "it knows dns and file");
+    const auto source = parse_choice(from, sources);
+    if (!source) return Failed{source.error()};
+    if (words.value().size() != 2) {
+        return problem(source.value() == 0 ? "takes a name" : "takes a path",
+                       source.value() == 0 ? "as in dns app.internal:8080 or dns srv=_http._tcp.app.internal"
+                                           : "as in file /etc/lb/app.backends");
+    }
+    if (source.value() == 0) return discover_dns(words.value()[1]);
+    auto path = parse_path(words.value()[1], base, PATH_MAX - 1);
+    if (!path) return problem("the path " + path.error().what, path.error().hint);
+    Discover out;
+    out.kind = DiscoverKind::file;
+    out.path = std::move(path).value();
+    return out;
 }
 
-std::string print_backend(const Backend& backend) {
-    std::string out = quote(backend.host);
-    if (backend.weight != 1) out += fmt::format(" weight={}", backend.weight);
-    if (backend.name != backend.host) out += fmt::format(" name={}", quote(backend.name));
-    if (backend.backup) out += " backup";
-    return out;
+std::string print_discover(const Discover& discover) {
+    switch (discover.kind) {
+        case DiscoverKind::dns: return fmt::format("dns {}:{}", discover.name, discover.port);
+        case DiscoverKind::srv: return fmt::format("dns srv={}", discover.name);
+        case DiscoverKind::file: return "file " + quote(discover.path);
+    }
+    return {};
 }
 
 Parsed<Check> parse_check(std::string_view text) {

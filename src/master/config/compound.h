@@ -1,5 +1,6 @@
-// master/config/compound.h -- values of more than one word: bind, backend, check, retries, error_log.
-// Owns:  their grammar, both ways. Pure functions; what they print they read back to the same value.
+// master/config/compound.h -- values of more than one word: bind, discover, check, retries, error_log.
+// Owns:  their grammar, both ways; that of `backend` is in shared/config/backend_text.h, that of routes in route_values.h.
+//        Pure functions; what they print they read back to the same value.
 // Never: resolves a name, looks at another key, touches a file.
 #pragma once
 #include <string>
@@ -10,13 +11,15 @@
 
 namespace lb::config {
 
+// ADDR:PORT | unix:PATH | fd:N, then backlog=N proxy_protocol. A relative PATH is below `base`.
+Parsed<Bind> parse_bind(std::string_view text, std::string_view base);
 // ADDR:PORT | fd:N, then backlog=N.
-Parsed<Bind> parse_bind(std::string_view text);
+Parsed<Bind> parse_admin_bind(std::string_view text);
 std::string print_bind(const Bind& bind);
 
-// ADDR:PORT, then weight=N name=NAME backup. "localhost" is 127.0.0.1; other names are refused.
-Parsed<Backend> parse_backend(std::string_view text);
-std::string print_backend(const Backend& backend);
+// dns NAME:PORT | dns srv=NAME | file PATH
+Parsed<Discover> parse_discover(std::string_view text, std::string_view base);
+std::string print_discover(const Discover& discover);
 
 // off | tcp OPTIONS | http METHOD PATH OPTIONS
 Parsed<Check> parse_check(std::string_view text);

@@ -35,6 +35,9 @@ std::string dump(const Config& config) {
     }
     for (const Pool& pool : config.pools)
         append(out, Kind::pool, pool.name, {.traffic = &pool.traffic, .pool = &pool});
+    for (const Route& route : config.routes)
+        append(out, Kind::route, route.name, {.route = &route, .config = &config});
+    append(out, Kind::resolver, std::string(only_resolver), {.resolver = &config.resolver});
     return out;
 }
 

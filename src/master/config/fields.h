@@ -1,15 +1,43 @@
 // master/config/fields.h -- codecs for plain fields: a time, a size, a number, a choice, a path, by pointer
 // to member. The limits are template arguments, so that the parser and the manual cannot disagree about them.
-// Included by keys.cpp alone.
+// And short names for what the rows of the table are made of. Included by keys*.cpp alone.
 #pragma once
 #include <fmt/format.h>
 
 #include <limits>
+#include <optional>
 #include <type_traits>
 
 #include "master/config/keys.h"
+#include "master/config/values.h"
 
 namespace lb::config {
+
+// The parts of the one table, in its order.
+std::span<const KeySpec> global_keys() noexcept;
+std::span<const KeySpec> traffic_keys() noexcept;
+std::span<const KeySpec> admin_keys() noexcept;
+std::span<const KeySpec> log_keys() noexcept;
+std::span<const KeySpec> listener_keys() noexcept;
+std::span<const KeySpec> pool_keys() noexcept;
+std::span<const KeySpec> route_keys() noexcept;
+std::span<const KeySpec> resolver_keys() noexcept;
+
+using Printed = std::vector<std::string>;
+using Bad = std::optional<Problem>;
+
+inline constexpr Repeat once = Repeat::once;
+inline constexpr Repeat many = Repeat::many;
+inline constexpr std::string_view no_default{};
+inline constexpr std::string_view required{};
+inline constexpr std::string_view has_default{};
+inline constexpr std::string_view switch_names[] = {"off", "on"};
+
+// A codec that a file wrote out by hand.
+template <const char* Form>
+constexpr Codec own(Bad (*parse)(std::string_view, const Target&), Printed (*print)(const Origin&)) {
+    return {parse, print, [] { return std::string(Form); }};
+}
 
 inline constexpr std::int64_t milli = 1;
 inline constexpr std::int64_t second = 1000 * milli;
@@ -18,6 +46,33 @@ inline constexpr std::int64_t hour = 60 * minute;
 inline constexpr std::uint64_t kib = 1024;
 inline constexpr std::uint64_t mib = 1024 * kib;
 inline constexpr std::uint64_t gib = 1024 * mib;
+
+// A name of another section: kept as text until all sections are known.
+template <std::string References::*Member>
+Bad parse_reference(std::string_view text, const Target& into) {
+    auto word = one_word(text);
+    if (!word) return word.error();
+    into.references->*Member = std::move(word).value();
+    return std::nullopt;
+}
+inline Printed print_log_name(const Origin& from, std::uint32_t log) {
+    return {log == no_index ? "off" : quote(from.config->logs[log].name)};
+}
+
+// One range of addresses a line.
+inline Bad append_range(std::string_view text, std::vector<Cidr>& ranges) {
+    const auto word = one_word(text);
+    if (!word) return word.error();
+    const auto range = parse_cidr(word.value());
+    if (!range) return Problem{range.error(), "write ADDRESS/BITS or ADDRESS, as in 10.0.0.0/8"};
+    ranges.push_back(range.value());
+    return std::nullopt;
+}
+inline Printed print_ranges(const std::vector<Cidr>& ranges) {
+    Printed out;
+    for (const Cidr& range : ranges) out.push_back(to_string(range));
+    return out;
+}
 
 template <class Owner, bool Reading>
 auto& part(const Parts<Reading>& parts) noexcept {
@@ -33,6 +88,10 @@ auto& part(const Parts<Reading>& parts) noexcept {
         return *parts.listener;
     } else if constexpr (std::is_same_v<Owner, Pool>) {
         return *parts.pool;
+    } else if constexpr (std::is_same_v<Owner, Route>) {
+        return *parts.route;
+    } else if constexpr (std::is_same_v<Owner, Resolver>) {
+        return *parts.resolver;
     } else {
         static_assert(std::is_same_v<Owner, References>);
         return *parts.references;
@@ -62,10 +121,23 @@ inline std::string or_off(const std::string& form, Off off) {
     return off == Off::allowed ? form + ", or off" : form;
 }
 
+// A field that may be left to another section is an optional.
+template <class T>
+struct Inner {
+    using Type = T;
+    static const T* get(const T& field) noexcept { return &field; }
+};
+template <class T>
+struct Inner<std::optional<T>> {
+    using Type = T;
+    static const T* get(const std::optional<T>& field) noexcept { return field ? &*field : nullptr; }
+};
+
 // The common shape of the codecs below: one word, "off" if allowed, then read(); show() prints all but "off".
 template <auto Member, Off Maybe, auto Read, auto Show>
 struct Plain {
-    using Value = decltype(value_of(Member));
+    using Field = Inner<decltype(value_of(Member))>;
+    using Value = typename Field::Type;
     static std::optional<Problem> parse(std::string_view text, const Target& into) {
         const auto word = one_word(text);
         if (!word) return word.error();
@@ -79,9 +151,10 @@ struct Plain {
         return std::nullopt;
     }
     static std::vector<std::string> print(const Origin& from) {
-        const Value& value = field<Member>(from);
-        if (Maybe == Off::allowed && value == off_value<Value>()) return {"off"};
-        return {Show(value)};
+        const Value* value = Field::get(field<Member>(from));
+        if (value == nullptr) return {};
+        if (Maybe == Off::allowed && *value == off_value<Value>()) return {"off"};
+        return {Show(*value)};
     }
 };
 
@@ -123,6 +196,14 @@ constexpr Codec choice() {
     constexpr auto show = [](auto value) { return std::string(Names[static_cast<std::size_t>(value)]); };
     using Shape = Plain<Member, Off::refused, read, show>;
     return {Shape::parse, Shape::print, [] { return join_choices(Names); }};
+}
+
+template <auto Member>
+constexpr Codec share() {
+    constexpr auto read = [](std::string_view text) { return parse_share(text); };
+    constexpr auto show = [](std::uint32_t value) { return print_share(value); };
+    using Shape = Plain<Member, Off::refused, read, show>;
+    return {Shape::parse, Shape::print, [] { return std::string("SHARE, 0.01% to 100%"); }};
 }
 
 }  // namespace lb::config

@@ -1,18 +1,15 @@
 // master/config/include.cpp -- see include.h.
 #include "master/config/include.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <glob.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 
-#include "shared/net/fd.h"
+#include "master/config/file.h"
 #include "shared/net/socket.h"
 
 namespace lb::config {
@@ -21,30 +18,6 @@ namespace {
 constexpr unsigned deepest = 8;
 constexpr std::size_t most_files = 1000;
 constexpr std::size_t largest_file = std::size_t{16} << 20;
-
-struct Content {
-    std::string bytes;
-    std::pair<std::uint64_t, std::uint64_t> identity;
-};
-
-Parsed<Content> slurp(const std::string& path) {
-    // O_NONBLOCK: opening a pipe must not wait for its other end.
-    const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd) return problem("cannot be read: " + errno_text(errno));
-    struct stat info {};
-    if (fstat(fd.get(), &info) != 0) return problem("cannot be read: " + errno_text(errno));
-    if (!S_ISREG(info.st_mode)) return problem("is not a regular file");
-    Content content{{}, {info.st_dev, info.st_ino}};
-    char block[65536];
-    while (true) {
-        const ssize_t got = ::read(fd.get(), block, sizeof block);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return problem("cannot be read: " + errno_text(errno));
-        if (got == 0) return content;
-        content.bytes.append(block, static_cast<std::size_t>(got));
-        if (content.bytes.size() > largest_file) return problem("is larger than 16 MiB");
-    }
-}
 
 // A directory that is not there matches nothing; one that may not be read is a mistake. glob(3) hands its
 // callback nothing of the caller's, hence the variable.
@@ -80,7 +53,7 @@ bool Files::read(const std::string& path, const Place& asked, unsigned depth) {
         }
         return false;
     };
-    auto content = slurp(path);
+    const auto content = read_file(path, largest_file);
     if (!content) return fail(content.error().what);
     const Identity identity = content.value().identity;
     if (std::find(open_.begin(), open_.end(), identity) != open_.end()) return fail("includes itself");

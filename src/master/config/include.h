@@ -1,6 +1,6 @@
 // master/config/include.h -- files into a Draft: the main file, and what `include` names.
 // Owns:  which files were read, so that none is read twice.
-// Never: creates or writes; reads what is no regular file (a pipe would stop the master).
+// Never: creates or writes; reads what is no regular file (see file.h).
 #pragma once
 #include <map>
 #include <string>

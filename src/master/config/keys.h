@@ -1,5 +1,5 @@
 // master/config/keys.h -- the one table of keys: parsing, defaults, checks, lb -T and the manual walk it.
-// Owns:  the names of all sections and keys. No other file of src/ names a key to the operator.
+// Owns:  the names of all sections and keys. Its rows stand in keys_*.cpp, by what they are about.
 // Never: reads a file; looks across keys (checks.cpp does).
 #pragma once
 #include <cstdint>
@@ -10,29 +10,40 @@
 #include <type_traits>
 #include <vector>
 
-#include "master/config/values.h"
 #include "shared/config/model.h"
+#include "shared/config/words.h"
 
 namespace lb::config {
 
-enum class Kind : std::uint8_t { global, defaults, admin, log, listener, pool };
-inline constexpr std::string_view kind_names[] = {"global", "defaults", "admin", "log", "listener", "pool"};
+enum class Kind : std::uint8_t { global, defaults, admin, log, listener, pool, route, resolver };
+inline constexpr std::string_view kind_names[] = {"global",   "defaults", "admin", "log",
+                                                  "listener", "pool",     "route", "resolver"};
 inline constexpr std::size_t kind_count = std::size(kind_names);
+// The only name that a [resolver NAME] has.
+inline constexpr std::string_view only_resolver = "default";
 // Sections of these kinds have a name and may appear many times.
 constexpr bool is_named(Kind kind) noexcept { return kind >= Kind::log; }
+// What stands for the name where a section of the kind is talked about.
+constexpr std::string_view name_of(Kind kind) noexcept {
+    return kind == Kind::resolver ? only_resolver : "NAME";
+}
 
 // A set of kinds.
-using Kinds = std::uint8_t;
+using Kinds = std::uint16_t;
 template <class... K>
 constexpr Kinds in(K... kinds) noexcept {
     return static_cast<Kinds>((0u | ... | (1u << static_cast<unsigned>(kinds))));
 }
 constexpr bool accepts(Kinds set, Kind kind) noexcept { return (set & in(kind)) != 0; }
 
-// What a listener names before all sections are known; checks.cpp turns the names into indexes.
+// What a listener or a route names before all sections are known; checks.cpp turns the names into indexes.
 struct References {
-    std::string pool;        // "": none
+    std::string pool;        // of a listener; "": none
     std::string access_log;  // "": not said; "off": none
+    // Of a route: one for each of its lines that was understood, in their order.
+    std::vector<std::string> listeners;
+    std::vector<std::string> pools;
+    std::string mirror;  // "": none
 };
 
 // The parts of the model that a section's keys live in; the others are null.
@@ -46,6 +57,8 @@ struct Parts {
     Pointer<Traffic> traffic = nullptr;
     Pointer<Listener> listener = nullptr;
     Pointer<Pool> pool = nullptr;
+    Pointer<Route> route = nullptr;
+    Pointer<Resolver> resolver = nullptr;
     Pointer<References> references = nullptr;
     const Config* config = nullptr;  // printing: what indexes point into
     std::string_view base{};         // parsing: where relative paths start

@@ -1,8 +1,9 @@
-// master/config/manual.cpp -- the KEYS part of lb.ini(5), from the table of keys, in man(7) macros.
+// master/config/manual.cpp -- the KEYS and VARIABLES parts of lb.ini(5), from their tables, in man(7) macros.
 #include <fmt/format.h>
 
 #include "master/config/keys.h"
 #include "master/config/parser.h"
+#include "shared/config/variables.h"
 
 namespace lb::config {
 namespace {
@@ -62,14 +63,32 @@ std::string manual_keys() {
     std::string out = ".SH KEYS\n";
     for (std::size_t i = 0; i < kind_count; i++) {
         const auto kind = static_cast<Kind>(i);
-        out += fmt::format(".SS [{}{}]\n{}\n", kind_names[i], is_named(kind) ? " NAME" : "",
-                           roff(kind_text(kind)));
+        out += fmt::format(".SS [{}{}{}]\n{}\n", kind_names[i], is_named(kind) ? " " : "",
+                           is_named(kind) ? name_of(kind) : "", roff(kind_text(kind)));
         for (const KeySpec& key : keys()) {
             if (!accepts(key.where, kind)) continue;
             if (kind != Kind::defaults && accepts(key.where, Kind::defaults)) continue;
             append_key(out, key);
         }
         if (kind != Kind::defaults) append_inherited(out, kind);
+    }
+    return out;
+}
+
+std::string manual_variables() {
+    constexpr std::pair<Known, std::string_view> stages[] = {
+        {Known::request, "Known with the request: everywhere."},
+        {Known::response, "Known with the answer: in fields of answers and in logs."},
+        {Known::end, "Known at the end: in logs."},
+    };
+    std::string out = ".SH VARIABLES\n";
+    for (const auto& [known, text] : stages) {
+        out += fmt::format(".SS {}\n", roff(text));
+        for (const VariableSpec& each : variables) {
+            if (each.known != known) continue;
+            out += fmt::format(".TP\n.B ${}{}\n{}\n", each.name, each.name.back() == '_' ? "NAME" : "",
+                               roff(each.help));
+        }
     }
     return out;
 }

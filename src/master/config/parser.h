@@ -40,7 +40,8 @@ Result<Loaded, Errors> load_text(std::string_view text, const std::string& name 
 Result<std::string, Errors> load_control(const Source& source);
 // The effective configuration as a file that loads again to the same Config (lb -T).
 std::string dump(const Config& config);
-// The KEYS part of lb.ini(5) in man macros, from the table of keys.
+// The KEYS part of lb.ini(5) in man macros, from the table of keys, and the VARIABLES part, from that of variables.
 std::string manual_keys();
+std::string manual_variables();
 
 }  // namespace lb::config

@@ -176,8 +176,9 @@ class Reader {
         const Place at = place(std::move(label));
         if (is_named(kind)) {
             if (const auto bad = check_name(name)) {
-                draft_.fail(at, bad->what,
-                            fmt::format("write [{} NAME]", kind_names[static_cast<std::size_t>(kind)]));
+                draft_.fail(
+                    at, bad->what,
+                    fmt::format("write [{} {}]", kind_names[static_cast<std::size_t>(kind)], name_of(kind)));
             }
             return draft_.add_section(kind, name, at);
         }

@@ -4,11 +4,15 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "shared/base/log.h"
+#include "shared/config/pattern.h"
 #include "shared/config/policy.h"
+#include "shared/config/template.h"
 #include "shared/net/address.h"
 
 namespace lb::config {
@@ -26,12 +30,15 @@ struct Traffic {
     Millis idle_timeout{};                 // listener: client keep-alive
     Millis connect_timeout{};              // pool
     Millis response_timeout{};             // pool: until the response head
-    Millis request_timeout{};              // listener: the whole exchange; 0: off
+    Millis tunnel_timeout{};               // listener: an upgraded connection without a byte
+    Millis request_timeout{};              // listener: the whole exchange, tunnels aside; 0: off
     std::uint32_t max_header = 0;          // both: bytes of a head, request or response
     std::uint32_t max_headers = 0;         // both: fields of a head
     std::uint64_t max_body = 0;            // listener: bytes of a request body; UINT64_MAX: off
     std::uint32_t keepalive_requests = 0;  // listener: requests per client connection; UINT32_MAX: off
     Forwarded forwarded = Forwarded::x;    // listener: what backends are told about the client
+    bool request_id = true;                // listener: X-Request-Id
+    bool via = false;                      // listener: Via, in requests and in answers
     bool operator==(const Traffic&) const = default;
 };
 
@@ -57,6 +64,7 @@ struct Bind {
     Address address;                          // length 0 when inherited
     int inherited_fd = -1;                    // bind = fd:N; -1: not inherited
     std::uint32_t backlog = default_backlog;  // for listen(2)
+    bool proxy_protocol = false;              // a PROXY header comes first, from `trusted` senders only
     bool operator==(const Bind&) const = default;
 };
 
@@ -67,10 +75,15 @@ struct Admin {
     bool operator==(const Admin&) const = default;
 };
 
+// One access log. "combined" and "json" are templates like any other (master/config/log_formats.cpp has them).
 struct AccessLog {
     std::string name;
-    std::string path;  // a file; empty: standard output
-    LogFormat format = LogFormat::combined;
+    LogSink sink = LogSink::file;
+    std::string path;         // for LogSink::file
+    std::string format_name;  // "combined", "json", or empty: the operator's own
+    Template format;
+    LogEscape escape = LogEscape::text;  // json: of "json", and of an operator's own that begins with {
+    std::uint32_t sample = 1'000'000;    // of a million exchanges
     bool operator==(const AccessLog&) const = default;
 };
 
@@ -78,6 +91,7 @@ struct Listener {
     std::string name;
     std::vector<Bind> binds;
     Traffic traffic;
+    std::vector<Cidr> trusted;  // whose X-Forwarded-*, Forwarded, X-Request-Id and PROXY header is believed
     std::uint32_t access_log = no_index;  // index into Config::logs; no_index: off
     std::uint32_t pool = no_index;        // index into Config::pools; no_index: 404
     std::uint32_t slot = no_index;        // place in the shared table; set by the master
@@ -85,9 +99,11 @@ struct Listener {
 };
 
 struct Backend {
-    std::string name;                // name=, else the address as written
-    std::string host;                // "10.0.1.11:8080" as written: the Host of checks
-    std::vector<Address> addresses;  // at least one; tried in order
+    std::string name;  // name=, else the address as written
+    std::string host;  // "10.0.1.11:8080" as written: the Host of checks; of unix:PATH "localhost"
+    std::vector<Address> addresses;  // tried in order; of a name: the last answer, empty until there was one
+    std::string dns_name;            // a name to resolve; empty: `addresses` are as written
+    std::uint16_t port = 0;          // of dns_name
     std::uint32_t weight = 1;        // 1-256 (0 would be drain; that is an operator's state)
     bool backup = false;
     std::uint32_t slot = no_index;  // place in the shared table; set by the master
@@ -116,10 +132,21 @@ struct Retries {
     bool operator==(const Retries&) const = default;
 };
 
+// Where backends of a pool come from besides `backend =`. They join and leave while lb runs.
+struct Discover {
+    DiscoverKind kind = DiscoverKind::dns;
+    std::string name;  // dns: a host name, each of whose addresses is a backend; srv: the name of SRV records
+    std::uint16_t port = 0;  // dns
+    std::string path;        // file: absolute; one "ADDR:PORT [options]" a line, as after `backend =`
+    bool operator==(const Discover&) const = default;
+};
+
 struct Pool {
     std::string name;
     Policy policy = Policy::round_robin;
     std::vector<Backend> backends;
+    std::vector<Discover> discover;
+    SendProxy send_proxy = SendProxy::off;
     Check check;
     Traffic traffic;
     Retries retries;
@@ -129,12 +156,116 @@ struct Pool {
     bool operator==(const Pool&) const = default;
 };
 
+struct HostMatch {
+    bool wildcard = false;  // "*.example.com": any name that ends so, not example.com itself
+    std::string name;       // as route::compared_host() leaves it, without "*."
+    bool operator==(const HostMatch&) const = default;
+};
+
+struct PathMatch {
+    Match kind = Match::present;  // present: any path
+    std::string text;             // exact and prefix: compared with the normalised path
+    Pattern pattern;
+    bool operator==(const PathMatch&) const = default;
+};
+
+// One `header =`, `cookie =` or `query =`; never Match::prefix.
+struct ValueMatch {
+    std::string name;  // of a header in lower case
+    Match kind = Match::present;
+    std::string text;
+    Pattern pattern;
+    bool operator==(const ValueMatch&) const = default;
+};
+
+struct Share {
+    std::uint32_t pool = no_index;
+    std::uint32_t weight = 1;
+    bool operator==(const Share&) const = default;
+};
+
+struct Mirror {
+    std::uint32_t pool = no_index;
+    std::uint32_t share = 1'000'000;  // of a million requests
+    bool operator==(const Mirror&) const = default;
+};
+
+struct Rewrite {
+    Pattern pattern;  // of the path as received, without the query
+    Template to;      // the new path; $1 to $9 are the pattern's groups; with a ?, the new query too
+    bool operator==(const Rewrite&) const = default;
+};
+
+enum class EditKind : std::uint8_t { remove, set, add };
+// Of one header field. All removals of a route come first, then what it sets, then what it adds.
+struct Edit {
+    EditKind kind = EditKind::set;
+    std::string name;  // as written
+    Template value;    // none for remove; an empty result adds nothing
+    bool operator==(const Edit&) const = default;
+};
+
+struct Redirect {
+    std::uint16_t status = 302;
+    Template location;
+    bool operator==(const Redirect&) const = default;
+};
+
+struct Respond {
+    std::uint16_t status = 200;
+    std::string path;                            // absolute; empty: a page of lb's own
+    std::shared_ptr<const std::string> content;  // of the file, read when the configuration was
+    std::string content_type;                    // by the file's ending
+    bool operator==(const Respond& other) const {
+        return status == other.status && path == other.path && content_type == other.content_type &&
+               (content == other.content || (content && other.content && *content == *other.content));
+    }
+};
+
+// What a request must be, and what happens to it then. All conditions must hold; an empty one always does.
+// Exactly one of pools, redirect and respond is set.
+struct Route {
+    std::string name;
+    std::vector<std::uint32_t> listeners;  // indexes into Config::listeners; empty: all
+    std::vector<HostMatch> hosts;          // any of them
+    PathMatch path;
+    std::vector<std::string> methods;                   // any of them
+    std::vector<ValueMatch> headers, cookies, queries;  // all of them
+    std::vector<Cidr> sources;                          // any of them
+
+    std::optional<std::uint64_t> max_body;
+    std::optional<Millis> body_timeout, response_timeout, tunnel_timeout;
+    std::optional<Millis> request_timeout;  // 0: off
+    std::optional<Retries> retries;
+    std::optional<std::uint32_t> access_log;  // no_index: off
+
+    std::vector<Share> pools;
+    std::optional<Redirect> redirect;
+    std::optional<Respond> respond;
+    std::optional<Mirror> mirror;
+    std::optional<Rewrite> rewrite;
+    std::vector<Edit> request_edits, response_edits;
+    bool gzip = false;              // compress = gzip
+    std::uint32_t slot = no_index;  // place in the shared table; set by the master
+    bool operator==(const Route&) const = default;
+};
+
+// [resolver default]: how names become addresses.
+struct Resolver {
+    std::vector<Address> nameservers;  // empty: /etc/resolv.conf
+    Millis ttl_min{}, ttl_max{};       // clamps
+    Millis stale{};                    // how long an answer is kept when no new one comes
+    bool operator==(const Resolver&) const = default;
+};
+
 struct Config {
     Global global;
     Admin admin;
+    Resolver resolver;
     std::vector<AccessLog> logs;
     std::vector<Listener> listeners;
     std::vector<Pool> pools;
+    std::vector<Route> routes;  // in the order of the file
     bool operator==(const Config&) const = default;
 };
 

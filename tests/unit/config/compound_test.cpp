@@ -1,4 +1,4 @@
-// tests/unit/config/compound_test.cpp -- bind, backend, check, retries, error_log: what they take and what they refuse.
+// tests/unit/config/compound_test.cpp -- bind, discover, check, retries, error_log: what they take and what they refuse.
 #include "master/config/compound.h"
 
 #include <gtest/gtest.h>
@@ -14,71 +14,84 @@ std::string why(const auto& parsed) {
     return parsed.error().what + (parsed.error().hint.empty() ? "" : "; " + parsed.error().hint);
 }
 
+Parsed<Bind> bind_of(std::string_view text) { return parse_bind(text, "/b"); }
+Parsed<Discover> discover(std::string_view text) { return parse_discover(text, "/b"); }
+
 TEST(Bind, TakesAddressesAndDescriptors) {
-    EXPECT_EQ(to_string(parse_bind("0.0.0.0:80").value().address), "0.0.0.0:80");
-    EXPECT_EQ(to_string(parse_bind("[::]:80").value().address), "[::]:80");
-    EXPECT_EQ(parse_bind("0.0.0.0:80").value().inherited_fd, -1);
-    EXPECT_EQ(parse_bind("0.0.0.0:80 backlog=17").value().backlog, 17u);
-    EXPECT_EQ(parse_bind("fd:3").value().inherited_fd, 3);
-    EXPECT_EQ(parse_bind("fd:3").value().address.length, 0u);
+    EXPECT_EQ(to_string(bind_of("0.0.0.0:80").value().address), "0.0.0.0:80");
+    EXPECT_EQ(to_string(bind_of("[::]:80").value().address), "[::]:80");
+    EXPECT_EQ(bind_of("0.0.0.0:80").value().inherited_fd, -1);
+    EXPECT_EQ(bind_of("0.0.0.0:80 backlog=17").value().backlog, 17u);
+    EXPECT_EQ(bind_of("fd:3").value().inherited_fd, 3);
+    EXPECT_EQ(to_string(bind_of("unix:web.sock").value().address), "unix:/b/web.sock");
+    EXPECT_TRUE(bind_of("unix:/run/web.sock proxy_protocol backlog=9").value().proxy_protocol);
+    EXPECT_TRUE(bind_of("fd:3 proxy_protocol").value().proxy_protocol);
+    EXPECT_FALSE(bind_of("0.0.0.0:80").value().proxy_protocol);
+    EXPECT_EQ(print_bind(bind_of("0.0.0.0:80 proxy_protocol backlog=9").value()),
+              "0.0.0.0:80 backlog=9 proxy_protocol");
+    EXPECT_EQ(bind_of("fd:3").value().address.length, 0u);
 }
 
 TEST(Bind, RefusesTheRest) {
-    EXPECT_EQ(why(parse_bind("fd:2")), "the descriptor must be 3 to 1048575; as in fd:3");
-    EXPECT_EQ(why(parse_bind("fd:x")), "the descriptor is not a whole number; as in fd:3");
-    EXPECT_EQ(why(parse_bind("fd:3 backlog=1")),
+    EXPECT_EQ(why(bind_of("fd:2")), "the descriptor must be 3 to 1048575; as in fd:3");
+    EXPECT_EQ(why(bind_of("fd:x")), "the descriptor is not a whole number; as in fd:3");
+    EXPECT_EQ(why(bind_of("fd:3 backlog=1")),
               "backlog does not apply to fd:N; whoever opened the socket chose it");
-    EXPECT_EQ(why(parse_bind("0.0.0.0:80 backlog=0")), "backlog=0: must be 1 to 1048576");
-    EXPECT_EQ(why(parse_bind("0.0.0.0:80 tls")), "unknown option 'tls'; options here: backlog");
-    EXPECT_EQ(why(parse_bind("unix:/run/x")), "unix sockets are not supported; write ADDR:PORT or fd:N");
+    EXPECT_EQ(why(bind_of("0.0.0.0:80 backlog=0")), "backlog=0: must be 1 to 1048576");
+    EXPECT_EQ(why(bind_of("0.0.0.0:80 tls")),
+              "unknown option 'tls'; options here: backlog or proxy_protocol");
+    EXPECT_EQ(why(bind_of("80")),
+              "the port is missing: write ADDRESS:PORT; write ADDR:PORT, as in 0.0.0.0:80 or [::]:80, or "
+              "unix:PATH, or fd:N");
+    EXPECT_EQ(why(bind_of("unix:")), "needs a path; as in unix:/run/app.sock");
+    EXPECT_EQ(why(bind_of("unix:/run/")), "the path is a directory's name; name a file in it");
+    EXPECT_TRUE(bind_of("unix:/" + std::string(106, 'x')));
+    EXPECT_EQ(why(bind_of("unix:/" + std::string(107, 'x'))), "the path is longer than 107 bytes");
     for (const char* text :
          {"80", ":80", "*:80", "localhost:80", "0.0.0.0:0", "0.0.0.0:65536", "::1:80", "0.0.0.0"}) {
-        EXPECT_FALSE(parse_bind(text)) << text;
+        EXPECT_FALSE(bind_of(text)) << text;
     }
 }
 
-TEST(BackendValue, HasDefaultsForWhatIsNotSaid) {
-    const Backend backend = parse_backend("10.0.1.11:8080").value();
-    EXPECT_EQ(backend.name, "10.0.1.11:8080");
-    EXPECT_EQ(backend.host, "10.0.1.11:8080");
-    EXPECT_EQ(to_string(backend.addresses.front()), "10.0.1.11:8080");
-    EXPECT_EQ(backend.weight, 1u);
-    EXPECT_FALSE(backend.backup);
-}
-
-TEST(BackendValue, TakesItsOptions) {
-    const Backend backend = parse_backend("[::1]:8080 backup weight=256 name=a1").value();
-    EXPECT_EQ(backend.name, "a1");
-    EXPECT_EQ(backend.host, "[::1]:8080");
-    EXPECT_EQ(backend.weight, 256u);
-    EXPECT_TRUE(backend.backup);
-    EXPECT_EQ(print_backend(backend), "[::1]:8080 weight=256 name=a1 backup");
-}
-
-TEST(BackendValue, LocalhostIsAnAddressAndOtherNamesAreNot) {
-    const Backend backend = parse_backend("LocalHost:8081").value();
-    ASSERT_EQ(backend.addresses.size(), 2u);
-    EXPECT_EQ(to_string(backend.addresses[0]), "127.0.0.1:8081");
-    EXPECT_EQ(to_string(backend.addresses[1]), "[::1]:8081");
-    EXPECT_EQ(backend.host, "LocalHost:8081");
+TEST(Bind, OfTheAdminPortIsPlain) {
+    EXPECT_EQ(to_string(parse_admin_bind("127.0.0.1:9145 backlog=5").value().address), "127.0.0.1:9145");
+    EXPECT_EQ(parse_admin_bind("fd:3").value().inherited_fd, 3);
+    EXPECT_EQ(why(parse_admin_bind("127.0.0.1:1 proxy_protocol")),
+              "unknown option 'proxy_protocol'; options here: backlog");
     EXPECT_EQ(
-        why(parse_backend("app.internal:80")),
-        "'app.internal' is a name, and names are not resolved yet; write an address, as in 10.0.0.1:8080");
-    EXPECT_EQ(why(parse_backend("localhost:0")), "the port must be 1 to 65535");
-    EXPECT_EQ(why(parse_backend("localhost")), "needs a port; as in 10.0.0.1:8080");
-    EXPECT_EQ(why(parse_backend("10.0.0.1")), "needs a port; as in 10.0.0.1:8080");
-    EXPECT_EQ(why(parse_backend("unix:/run/x")), "unix sockets are not supported; write ADDR:PORT");
-    for (const char* text :
-         {"10.0.0.256:80", "10.0.0.1:0", "[::1]", "::1:80", "10.0.0.1:80:81", ":80", "http://a:80"}) {
-        EXPECT_FALSE(parse_backend(text)) << text;
-    }
+        why(parse_admin_bind("unix:/run/x")),
+        "unix sockets are not for this port; write ADDR:PORT, as in 127.0.0.1:9145 or [::1]:9145, or fd:N");
 }
 
-TEST(BackendValue, OptionsAreBounded) {
-    EXPECT_EQ(why(parse_backend("10.0.0.1:80 weight=0")), "weight=0: must be 1 to 256");
-    EXPECT_EQ(why(parse_backend("10.0.0.1:80 weight=257")), "weight=257: must be 1 to 256");
-    EXPECT_EQ(why(parse_backend("10.0.0.1:80 weigth=2")), "unknown option 'weigth'; did you mean 'weight'?");
-    EXPECT_EQ(why(parse_backend("10.0.0.1:80 name=\xff")), "the name is not valid UTF-8");
+TEST(DiscoverValue, NamesItsSource) {
+    const Discover dns = discover("dns App.Internal.:8080").value();
+    EXPECT_EQ(dns.kind, DiscoverKind::dns);
+    EXPECT_EQ(dns.name, "app.internal");
+    EXPECT_EQ(dns.port, 8080);
+    const Discover srv = discover("dns srv=_http._tcp.app.internal").value();
+    EXPECT_EQ(srv.kind, DiscoverKind::srv);
+    EXPECT_EQ(srv.name, "_http._tcp.app.internal");
+    const Discover file = discover("file \"b 1.list\"").value();
+    EXPECT_EQ(file.kind, DiscoverKind::file);
+    EXPECT_EQ(file.path, "/b/b 1.list");
+    EXPECT_EQ(print_discover(dns), "dns app.internal:8080");
+    EXPECT_EQ(print_discover(srv), "dns srv=_http._tcp.app.internal");
+    EXPECT_EQ(print_discover(file), "file \"/b/b 1.list\"");
+}
+
+TEST(DiscoverValue, RefusesTheRest) {
+    EXPECT_EQ(why(discover("etcd 127.0.0.1:2379 prefix=/lb/app")),
+              "this version does not know etcd; it knows dns and file");
+    EXPECT_EQ(why(discover("dsn app:80")), "must be dns or file; did you mean 'dns'?");
+    EXPECT_EQ(why(discover("dns")),
+              "takes a name; as in dns app.internal:8080 or dns srv=_http._tcp.app.internal");
+    EXPECT_EQ(why(discover("file a b")), "takes a path; as in file /etc/lb/app.backends");
+    EXPECT_EQ(why(discover("dns app.internal")), "needs a port; as in app.internal:8080");
+    EXPECT_EQ(why(discover("dns 10.0.0.1:80")),
+              "'10.0.0.1:80' is an address, and no name to look up; write backend = 10.0.0.1:80");
+    EXPECT_EQ(why(discover("dns srv=")), "'' is no host name");
+    EXPECT_EQ(why(discover("dns srv=a..b")), "'a..b' is no host name; between its dots stand 1 to 63 bytes");
+    EXPECT_EQ(why(discover("file /etc/")), "the path is a directory's name; name a file in it");
 }
 
 TEST(CheckValue, Http) {

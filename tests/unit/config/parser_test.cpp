@@ -52,10 +52,10 @@ TEST(Rules, AListenerIsNeeded) {
 }
 
 TEST(Rules, RequiredKeys) {
-    EXPECT_THAT(
-        mistakes("[listener web]\n[pool app]\n[log main]\n"),
-        ElementsAre("lb.ini:1: [listener web]: needs a 'bind'", "lb.ini:2: [pool app]: needs a 'backend'",
-                    "lb.ini:3: [log main]: needs a 'path'"));
+    EXPECT_THAT(mistakes("[listener web]\n[pool app]\n[log main]\n"),
+                ElementsAre("lb.ini:1: [listener web]: needs a 'bind'",
+                            "lb.ini:2: [pool app]: needs a 'backend' or a 'discover'",
+                            "lb.ini:3: [log main]: needs a 'path'"));
 }
 
 TEST(Rules, AMisspeltKeyIsNotMissingToo) {
@@ -165,7 +165,7 @@ TEST(Warnings, UnusedPoolsAndOutputNobodyReads) {
             "lb.ini:2: [global] daemon: in the background nobody reads standard error; set error_log to "
             "a file or syslog",
             "lb.ini:3: [log main]: in the background nobody reads standard output; set path to a file",
-            "lb.ini:10: [pool spare]: no listener names this pool"));
+            "lb.ini:10: [pool spare]: no listener and no route names this pool"));
 }
 
 TEST(Overrides, BeatTheFileAndTheLastWins) {
@@ -272,10 +272,11 @@ TEST(QuickStart, TakesWhatIsABackendAndNothingElse) {
     EXPECT_THAT(host("http://me@10.0.0.1:80"), HasSubstr("a backend has no user"));
     EXPECT_THAT(host(""), HasSubstr("has no host"));
     EXPECT_THAT(host("10.0.0.1:80,"), HasSubstr("has no host"));
-    EXPECT_EQ(host("http://app.internal:80"),
-              "--backends: [pool backends] backend = app.internal:80: 'app.internal' is a name, and names "
-              "are not resolved "
-              "yet; write an address, as in 10.0.0.1:8080");
+    EXPECT_EQ(host("http://app.internal"), "app.internal:80");
+    EXPECT_EQ(
+        host("http://a..b:80"),
+        "--backends: [pool backends] backend = a..b:80: 'a..b' is no host name; between its dots stand 1 "
+        "to 63 bytes");
     EXPECT_THAT(host("10.0.0.1:80,10.0.0.1:80"), HasSubstr("already"));
 }
 

@@ -101,10 +101,10 @@ TEST(Headers, UnknownOnesNameTheNearMissAndAreReadAsIt) {
         ElementsAre("lb.ini:4: [pol app]: unknown section; did you mean 'pool'?",
                     "lb.ini:6: [pol app] chek: unknown key; did you mean 'check'?"));
     EXPECT_THAT(
-        mistakes("[route x]\npath = /\n" + smallest),
+        mistakes("[acl x]\nallow = ::1\n" + smallest),
         ElementsAre(
-            "lb.ini:1: [route x]: unknown section; sections are global, defaults, admin, log, listener "
-            "or pool"));
+            "lb.ini:1: [acl x]: unknown section; sections are global, defaults, admin, log, listener, "
+            "pool, route or resolver"));
 }
 
 TEST(Headers, NamesWhereTheyBelong) {
@@ -140,14 +140,14 @@ TEST(Keys, UnknownOnesSayWhatWasMeant) {
     EXPECT_THAT(mistakes("[global]\nworker = 2\n[admin]\nretries = 2\n[defaults]\nbalance = x\nqwertz = 1\n" +
                          smallest),
                 ElementsAre("lb.ini:2: [global] worker: unknown key; did you mean 'workers'?",
-                            "lb.ini:4: [admin] retries: unknown key; it belongs to [pool]",
+                            "lb.ini:4: [admin] retries: unknown key; it belongs to [pool] or [route]",
                             "lb.ini:6: [defaults] balance: unknown key; it belongs to [pool]",
                             "lb.ini:7: [defaults] qwertz: unknown key"));
 }
 
 TEST(Keys, OfLaterVersionsAreUnknown) {
     for (const char* key :
-         {"tls = on", "protocol = h2", "eject = off", "sticky = off", "discover = file x",
+         {"tls = on", "protocol = h2", "eject = off", "sticky = off", "discover = etcd x",
           "backend = 127.0.0.1:2 max_inflight=3", "retries = 2 budget=20%", "check = grpc"}) {
         EXPECT_THAT(mistakes(smallest + key + "\n"), SizeIs(1)) << key;
     }

@@ -68,6 +68,28 @@ TEST(Numbers, AreWholeAndBounded) {
     }
 }
 
+TEST(Shares, ArePartsOfAMillion) {
+    EXPECT_EQ(parse_share("100%").value(), 1'000'000u);
+    EXPECT_EQ(parse_share("50%").value(), 500'000u);
+    EXPECT_EQ(parse_share("0.01%").value(), 100u);
+    EXPECT_EQ(parse_share("12.3456%").value(), 123'456u);
+    EXPECT_EQ(parse_share("0.50%").value(), 5'000u);
+    for (const std::uint32_t share : {100u, 101u, 10'000u, 12'500u, 123'456u, 999'999u, 1'000'000u}) {
+        EXPECT_EQ(parse_share(print_share(share)).value(), share) << print_share(share);
+    }
+    EXPECT_EQ(print_share(1'000'000), "100%");
+    EXPECT_EQ(print_share(2'500), "0.25%");
+    for (const char* text :
+         {"0%", "0.009%", "100.0001%", "101%", "18446744073709551615%", "99999999999999999999%"}) {
+        EXPECT_FALSE(parse_share(text)) << text;
+    }
+    EXPECT_EQ(why(parse_share("0.00001%")), "has more than 4 decimals");
+    EXPECT_EQ(why(parse_share("0.0099%")), "must be 0.01% to 100%");
+    for (const char* text : {"", "%", "10", ".5%", "5.%", "-1%", "1e1%", "10 %", "1.2.3%"}) {
+        EXPECT_EQ(why(parse_share(text)), "is no share") << text;
+    }
+}
+
 TEST(Choices, NameTheNearMiss) {
     constexpr std::string_view names[] = {"round_robin", "least_conn", "off"};
     EXPECT_EQ(parse_choice("least_conn", names).value(), 1u);

@@ -1,0 +1,57 @@
+// master/config/keys_traffic.cpp -- the rows of [defaults], which listeners and pools inherit.
+#include "master/config/fields.h"
+
+namespace lb::config {
+namespace {
+
+constexpr Kinds client_side = in(Kind::defaults, Kind::listener);
+constexpr Kinds backend_side = in(Kind::defaults, Kind::pool);
+constexpr Kinds both_sides = in(Kind::defaults, Kind::listener, Kind::pool);
+
+using T = Traffic;
+
+constexpr KeySpec table[] = {
+    {"header_timeout", client_side, once, duration<&T::header_timeout, 10 * milli, hour>(), "10s",
+     has_default, "A client sends a whole request head within this time."},
+    {"body_timeout", both_sides, once, duration<&T::body_timeout, 10 * milli, 24 * hour>(), "30s",
+     has_default, "The longest time between two reads of a body, or two writes, on this side."},
+    {"idle_timeout", client_side, once, duration<&T::idle_timeout, 10 * milli, 24 * hour>(), "75s",
+     has_default, "A client connection without a request is closed after this time."},
+    {"connect_timeout", backend_side, once, duration<&T::connect_timeout, milli, minute>(), "3s", has_default,
+     "A connection to a backend stands within this time."},
+    {"response_timeout", backend_side, once, duration<&T::response_timeout, 10 * milli, 24 * hour>(), "60s",
+     has_default, "A backend sends a whole response head within this time after it has the request."},
+    {"tunnel_timeout", client_side, once, duration<&T::tunnel_timeout, 10 * milli, 168 * hour>(), "1h",
+     has_default,
+     "An upgraded connection (WebSocket) ends after this time without a byte in either direction."},
+    {"request_timeout", client_side, once,
+     duration<&T::request_timeout, 10 * milli, 24 * hour, Off::allowed>(), "off", has_default,
+     "The whole of a request and its answer, retries included, takes no longer. Tunnels have their own "
+     "limit."},
+    {"max_header", both_sides, once, size<&T::max_header, kib, mib>(), "32k", has_default,
+     "The largest head: of a request in a listener, of a response in a pool."},
+    {"max_headers", both_sides, once, number<&T::max_headers, 8, 10'000>(), "128", has_default,
+     "The most fields in a head."},
+    {"max_body", client_side, once, size<&T::max_body, 0, 1024 * (1024 * gib), Off::allowed>(), "1g",
+     has_default, "The largest request body; `off` sets no limit."},
+    {"keepalive_requests", client_side, once,
+     number<&T::keepalive_requests, 1, 1'000'000'000, Off::allowed>(), "1000", has_default,
+     "Requests on one client connection; `off` sets no limit."},
+    {"forwarded", client_side, once, choice<&T::forwarded, forwarded_names>(), "x", has_default,
+     "What backends are told about the client: `x` sends X-Forwarded-For, X-Forwarded-Proto and "
+     "X-Forwarded-Host, `rfc7239` sends Forwarded, `both` all of them. Lists that came are kept, and the "
+     "sender is appended. X-Forwarded-Proto and X-Forwarded-Host that came are kept from senders in "
+     "`trusted` alone, and fields of the kind that is not sent are dropped from all others. `off` passes "
+     "what came."},
+    {"request_id", client_side, once, choice<&T::request_id, switch_names>(), "on", has_default,
+     "Gives each request an X-Request-Id for backends and logs; a good one from a sender in `trusted` is "
+     "kept."},
+    {"via", client_side, once, choice<&T::via, switch_names>(), "off", has_default,
+     "Adds a Via field to requests and answers."},
+};
+
+}  // namespace
+
+std::span<const KeySpec> traffic_keys() noexcept { return table; }
+
+}  // namespace lb::config
