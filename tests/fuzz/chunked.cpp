@@ -2,11 +2,13 @@
 // Holds: the outcome, the payload and the place where it ends do not depend on how the input was cut.
 #include "shared/http/chunked.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "head_checks.h"
+#include "shared/http/trailers.h"
 
 namespace lb::fuzz {
 namespace {
@@ -18,6 +20,7 @@ struct Decoded {
     State state = State::more;
     std::string payload;
     std::size_t consumed = 0;
+    std::string trailers{};
     bool operator==(const Decoded&) const = default;
 };
 
@@ -34,7 +37,7 @@ Decoded decode(std::string_view in, Cut cut) {
             const std::uint64_t left = decoder.left();
             const ChunkedDecoder::Step step = decoder.next(rest);
             require(step.consumed <= rest.size(), "no more is used up than was given");
-            require((step.state == State::data) == !step.data.empty(),
+            require((step.state == State::data || step.state == State::trailer) == !step.data.empty(),
                     "data is there exactly when it is said");
             if (step.state == State::data) {
                 require(inside(step.data, rest), "payload lies inside the input");
@@ -43,8 +46,9 @@ Decoded decode(std::string_view in, Cut cut) {
                 require(left == 0 || left == step.data.size() + decoder.left(), "left() counts down");
             }
             out.state = step.state;
-            out.payload += step.data;
+            (step.state == State::trailer ? out.trailers : out.payload) += step.data;
             out.consumed += step.consumed;
+            if (step.state == State::error) out.trailers.clear();  // how much came before it does not matter
             if (step.state == State::end || step.state == State::error) {
                 const ChunkedDecoder::Step after = decoder.next("0\r\n\r\n");
                 require(after.state == step.state && after.consumed == 0, "it stays at its end");
@@ -58,6 +62,28 @@ Decoded decode(std::string_view in, Cut cut) {
     return out;
 }
 
+// Whole lines with a token and a colon in front; what is kept of them is some of these lines.
+void check_trailers(const std::string& lines) {
+    std::string copy = lines;
+    const std::string_view kept = http::keep_trailers(copy.data(), copy.size());
+    std::size_t in_kept = 0;
+    for (std::size_t at = 0; at < lines.size();) {
+        const std::size_t end = lines.find("\r\n", at);
+        require(end != std::string::npos, "trailer lines have their CRLF");
+        const std::string_view line(lines.data() + at, end + 2 - at);
+        const std::size_t colon = line.find(':');
+        require(colon != std::string_view::npos && colon > 0, "a trailer has a name");
+        require(std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon), token_byte),
+                "which is a token");
+        if (http::may_trail(line.substr(0, colon))) {
+            require(kept.substr(in_kept, line.size()) == line, "what may pass is kept in order");
+            in_kept += line.size();
+        }
+        at = end + 2;
+    }
+    require(in_kept == kept.size(), "nothing else is kept");
+}
+
 void check_any(std::string_view in) {
     const Decoded whole = decode(in, [&](std::size_t) { return in.size(); });
     require(decode(in, [](std::size_t) { return std::size_t{1}; }) == whole, "byte by byte is the same");
@@ -68,6 +94,7 @@ void check_any(std::string_view in) {
         "any cut is the same");
     require(whole.payload.size() <= whole.consumed, "payload is part of what was used up");
     if (whole.state == State::end) {
+        check_trailers(whole.trailers);
         require(in.substr(0, whole.consumed).ends_with("\r\n"), "a body ends with CRLF");
         const std::string_view cut = in.substr(0, whole.consumed - 1);
         require(decode(cut, [&](std::size_t) { return cut.size(); }).state == State::more,

@@ -51,6 +51,19 @@ void check_complete(std::string_view bytes, const HeadResult& result, const Requ
     require(head.body.kind != BodyKind::until_close, "no request ends by close");
     require((head.body.kind == BodyKind::length) == (head.body.length > 0), "a length is above 0");
     require(head.body.kind != BodyKind::chunked || head.minor == 1, "no chunked in 1.0");
+    if (!head.upgrade.empty()) {
+        require(inside(head.upgrade, used) && count(head.fields, FieldId::upgrade) > 0,
+                "an upgrade was asked for");
+        require(head.minor == 1 && head.body.kind == BodyKind::none, "where it may be");
+        require(head.upgrade.find("h2c") == std::string_view::npos || head.upgrade.size() > 3,
+                "and never to h2c");
+        require(std::all_of(head.upgrade.begin(), head.upgrade.end(),
+                            [](char c) {
+                                return token_byte(c) ||
+                                       std::string_view("/, \t").find(c) != std::string_view::npos;
+                            }),
+                "by names alone");
+    }
     for (const http::Field& field : head.fields) {
         const bool vital = field.id == FieldId::content_length || field.id == FieldId::transfer_encoding ||
                            field.id == FieldId::host || field.id == FieldId::x_forwarded_for;
@@ -63,8 +76,9 @@ bool same(const RequestHead& a, const RequestHead& b) {
     return a.method == b.method && a.method_text == b.method_text && a.target == b.target &&
            a.target_needs_slash == b.target_needs_slash && a.host == b.host && a.line == b.line &&
            a.form == b.form && a.minor == b.minor && a.keep_alive == b.keep_alive &&
-           a.expect_continue == b.expect_continue && a.body.kind == b.body.kind &&
-           a.body.length == b.body.length && same_fields(a.fields, b.fields);
+           a.expect_continue == b.expect_continue && a.te_trailers == b.te_trailers &&
+           a.upgrade == b.upgrade && a.body.kind == b.body.kind && a.body.length == b.body.length &&
+           same_fields(a.fields, b.fields);
 }
 
 void check(std::string_view bytes, const HeadLimits& limits) {

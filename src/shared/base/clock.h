@@ -18,6 +18,13 @@ inline Micros monotonic_now() noexcept {
     return static_cast<Micros>(t.tv_sec) * 1'000'000 + t.tv_nsec / 1000;
 }
 
+// The wall clock in milliseconds since 1970, for what people read.
+inline std::int64_t unix_millis() noexcept {
+    timespec t{};
+    clock_gettime(CLOCK_REALTIME, &t);
+    return static_cast<std::int64_t>(t.tv_sec) * 1000 + t.tv_nsec / 1'000'000;
+}
+
 // The clock of an event loop: read at most once a turn, however many events the turn brings.
 class TurnClock {
  public:

@@ -103,10 +103,13 @@ ChunkedDecoder::Step ChunkedDecoder::next(std::string_view in) noexcept {
             if (left_ == 0) where_ = Where::data_cr;
             return {State::data, at + size, in.substr(at, size)};
         }
-        if (!take(in[at])) {
-            where_ = Where::failed;
-            return {State::error, at, {}};
+        const std::size_t lines = at;
+        while (in_trailers() && at < in.size() && (where_ != Where::trailer || in[at] != '\r')) {
+            if (!take(in[at])) return failed(at);
+            at++;
         }
+        if (at > lines) return {State::trailer, at, in.substr(lines, at - lines)};
+        if (!take(in[at])) return failed(at);
         at++;
         if (where_ == Where::done) return {State::end, at, {}};
     }

@@ -1,5 +1,5 @@
 // shared/http/chunked.h -- the chunked coding, both directions (RFC 9112 7.1). Incremental, strict, no I/O.
-// Chunk extensions and trailers are read, bounded and dropped.
+// Chunk extensions are read, bounded and dropped; the trailer section is handed out (see trailers.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,15 +9,16 @@ namespace lb::http {
 
 class ChunkedDecoder {
  public:
-    enum class State : std::uint8_t { more, data, end, error };
+    enum class State : std::uint8_t { more, data, trailer, end, error };
     struct Step {
         State state = State::more;
         std::size_t consumed = 0;  // bytes of input used up, the data with it
-        std::string_view data;     // State::data: payload, inside the input
+        std::string_view data;     // payload or a piece of the trailer section, inside the input
     };
-    // Reads from the front of `in` until a piece of payload, the end of the body (after the trailer section),
-    // an error, or the input is used up (State::more). Call again with the rest. After State::end and
-    // State::error it stays there and uses up nothing more.
+    // Reads from the front of `in` until a piece of payload or of trailer lines (with their CRLF, without the empty
+    // line), the end of the body (after the trailer section), an error, or the input is used up (State::more). Call
+    // again with the rest. All trailer lines of one input come in one piece. After State::end and State::error it
+    // stays there and uses up nothing more.
     // Bounds: chunk sizes up to 2^63-1 and 16 hex digits, 4 KiB of extensions a chunk line and 64 KiB in all,
     // trailers of 8 KiB. CRLF only. Blanks may stand between the size and ';' and inside extensions, nowhere
     // else. Extensions may hold anything but control bytes; a trailer line must be what a field line must be.
@@ -48,6 +49,13 @@ class ChunkedDecoder {
     bool take_digit(char c) noexcept;
     bool count_extension() noexcept;
     bool count_trailer() noexcept;
+    Step failed(std::size_t at) noexcept {
+        where_ = Where::failed;
+        return {State::error, at, {}};
+    }
+    [[nodiscard]] bool in_trailers() const noexcept {
+        return where_ >= Where::trailer && where_ <= Where::trailer_lf;
+    }
 
     std::uint64_t left_ = 0;
     std::uint32_t line_ = 0;   // bytes of extensions in this chunk line, or of the trailer section
@@ -63,5 +71,7 @@ inline constexpr std::size_t chunk_header_max = 18;
 char* chunk_header_before(char* end, std::uint64_t size) noexcept;
 inline constexpr std::string_view chunk_tail = "\r\n";       // after each payload
 inline constexpr std::string_view last_chunk = "0\r\n\r\n";  // after the body
+inline constexpr std::string_view last_size =
+    "0\r\n";  // the same with trailer lines and chunk_tail behind it
 
 }  // namespace lb::http

@@ -37,6 +37,11 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
     return true;
 }
 
+bool speaks_http(std::string_view protocol) noexcept {
+    return text::equals_lower(protocol, "h2c") || text::equals_lower(protocol, "h2") ||
+           text::equals_lower(protocol, "http") || text::equals_lower(protocol, "tls");
+}
+
 bool protected_from_connection(FieldId id) noexcept {
     switch (id) {
         case FieldId::content_length:
@@ -107,6 +112,30 @@ bool valid_authority(std::string_view text) noexcept {
         rest = text.substr(name);
     }
     return rest.empty() || (rest.front() == ':' && valid_port(rest.substr(1)));
+}
+
+std::string_view parse_upgrade(std::string_view value) noexcept {
+    const char* begin = nullptr;
+    const char* end = nullptr;
+    bool over = false;
+    bool good = true;
+    each_element(value, [&](std::string_view protocol) {
+        if (protocol.empty()) return true;
+        const std::size_t slash = protocol.find('/');
+        const std::string_view name = protocol.substr(0, slash);
+        good = is_token(name) && (slash == std::string_view::npos || is_token(protocol.substr(slash + 1)));
+        if (!good) return false;
+        if (speaks_http(name)) {
+            over = begin != nullptr;
+            return true;
+        }
+        good = !over;
+        if (begin == nullptr) begin = protocol.data();
+        end = protocol.data() + protocol.size();
+        return good;
+    });
+    if (!good || begin == nullptr) return {};
+    return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 std::uint32_t parse_keep_alive_timeout(std::string_view value) noexcept {

@@ -25,6 +25,11 @@ Coding parse_transfer_encoding(std::string_view value) noexcept;
 // differently by different servers. PORT is 0-5 digits up to 65535 (RFC 3986 3.2.3 allows none).
 bool valid_authority(std::string_view text) noexcept;
 
+// Upgrade (RFC 9110 7.8): the protocols lb may switch to, as they stand in `value`. Without those that only change how HTTP
+// itself is spoken (h2c, HTTP/x, TLS/x: lb would have to speak them too) at either end of the list; empty when one stands
+// between others, when none is left, and when the list is malformed.
+std::string_view parse_upgrade(std::string_view value) noexcept;
+
 // "timeout=5, max=100" → 5; 0 when there is no such parameter or it is no number. Seconds; over 2^32-1 counts
 // as that.
 std::uint32_t parse_keep_alive_timeout(std::string_view value) noexcept;

@@ -268,6 +268,7 @@ struct RequestFields {
     FramingFields framing;
     bool has_host = false;
     bool has_connection = false;
+    bool has_upgrade = false;
 };
 
 Verdict judge_request_field(const Field& field, RequestHead& head, RequestFields& seen) noexcept {
@@ -289,6 +290,10 @@ Verdict judge_request_field(const Field& field, RequestHead& head, RequestFields
         }
         case FieldId::transfer_encoding: return take_coding(seen.framing, field.value);
         case FieldId::connection: seen.has_connection = true; return ok;
+        case FieldId::upgrade: seen.has_upgrade = true; return ok;
+        case FieldId::te:
+            head.te_trailers = head.te_trailers || (head.minor >= 1 && list_has(field.value, "trailers"));
+            return ok;
         case FieldId::expect:
             if (!text::equals_lower(field.value, "100-continue")) {
                 return bad(HeadError::expectation, "Expect other than 100-continue");
@@ -297,6 +302,17 @@ Verdict judge_request_field(const Field& field, RequestHead& head, RequestFields
             return ok;
         default: return ok;
     }
+}
+
+// RFC 9110 7.8. Without the option in Connection an Upgrade was not meant for us. A body in front of the tunnel is allowed,
+// but nobody sends one, and a backend that switches before it has read it would take the rest for its own protocol.
+std::string_view wanted_protocols(const RequestHead& head) noexcept {
+    if (head.minor == 0 || head.body.kind != BodyKind::none) return {};
+    for (const Field& field : head.fields) {
+        if (field.id == FieldId::upgrade)
+            return field.ends_here ? parse_upgrade(field.value) : std::string_view{};
+    }
+    return {};
 }
 
 Verdict finish_request(RequestHead& head, const RequestFields& seen) noexcept {
@@ -312,6 +328,7 @@ Verdict finish_request(RequestHead& head, const RequestFields& seen) noexcept {
     if (seen.has_connection && !apply_connection(head.fields, head.minor, head.keep_alive)) {
         return bad("Connection names too many options");
     }
+    if (seen.has_upgrade) head.upgrade = wanted_protocols(head);
     return last;
 }
 
@@ -432,7 +449,8 @@ void clear(RequestHead& head) noexcept {
     head.form = TargetForm::origin;
     head.minor = 1;
     head.keep_alive = true;
-    head.expect_continue = false;
+    head.expect_continue = head.te_trailers = false;
+    head.upgrade = {};
     head.body = {};
     head.fields.clear();
 }

@@ -53,7 +53,8 @@ struct HeadResult {
 // - Content-Length with Transfer-Encoding; two, malformed or list-form lengths ("5, 5"); any transfer coding
 //   but a single "chunked"; Transfer-Encoding in HTTP/1.0;
 // - more than 16 options in Connection; Expect other than 100-continue.
-// A field whose name holds an underscore is kept and marked ends_here.
+// A field whose name holds an underscore is kept and marked ends_here. An Upgrade that is malformed or out of place
+// (see RequestHead) is no error: it is not taken.
 HeadResult parse_request(std::string_view bytes, std::size_t seen, const HeadLimits& limits,
                          RequestHead& head);
 

@@ -52,8 +52,11 @@ FieldId field_id(std::string_view name) noexcept {
         case 3: return only(at, "via", FieldId::via);
         case 4:
             if (first() == 'h') return only(at, "host", FieldId::host);
+            if (first() == 'e') return only(at, "etag", FieldId::etag);
+            if (first() == 'v') return only(at, "vary", FieldId::vary);
             return only(at, "date", FieldId::date);
         case 6:
+            if (first() == 'c') return only(at, "cookie", FieldId::cookie);
             if (first() == 's') return only(at, "server", FieldId::server);
             return only(at, "expect", FieldId::expect);
         case 7:
@@ -67,13 +70,18 @@ FieldId field_id(std::string_view name) noexcept {
             return only(at, "keep-alive", FieldId::keep_alive);
         case 11: return only(at, "retry-after", FieldId::retry_after);
         case 12:
+            if (first() == 'c') return only(at, "content-type", FieldId::content_type);
             if (first() == 'x') return only(at, "x-request-id", FieldId::x_request_id);
             return only(at, "max-forwards", FieldId::max_forwards);
+        case 13: return only(at, "cache-control", FieldId::cache_control);
         case 14:
             if (first() == 'c') return only(at, "content-length", FieldId::content_length);
             return only(at, "http2-settings", FieldId::http2_settings);
-        case 15: return only(at, "x-forwarded-for", FieldId::x_forwarded_for);
+        case 15:
+            if (first() == 'a') return only(at, "accept-encoding", FieldId::accept_encoding);
+            return only(at, "x-forwarded-for", FieldId::x_forwarded_for);
         case 16:
+            if (first() == 'c') return only(at, "content-encoding", FieldId::content_encoding);
             if (first() == 'x') return only(at, "x-forwarded-host", FieldId::x_forwarded_host);
             return only(at, "proxy-connection", FieldId::proxy_connection);
         case 17:

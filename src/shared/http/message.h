@@ -36,6 +36,13 @@ enum class FieldId : std::uint8_t {
     server,
     retry_after,
     max_forwards,
+    content_type,
+    content_encoding,
+    cache_control,
+    accept_encoding,
+    cookie,
+    etag,
+    vary,
 };
 // The id of a field name, any case. `name` must be a token (RFC 9110 5.6.2), which every parser here has
 // checked: the comparison folds case by one bit and would take some control bytes for digits or a hyphen.
@@ -82,6 +89,11 @@ struct RequestHead {
     std::uint8_t minor = 1;  // 0: HTTP/1.0, 1: HTTP/1.1 or a higher minor version
     bool keep_alive = true;  // what the client asked for (RFC 9112 9.3)
     bool expect_continue = false;
+    bool te_trailers = false;  // "TE: trailers": the client reads trailers
+    // The value of Upgrade, when Connection names it, the version is 1.1 and there is no body (RFC 9110 7.8); without
+    // the protocols lb never switches to (h2c). Empty otherwise. One line's value as received; several are joined by the
+    // parser's own rule: only the first counts.
+    std::string_view upgrade;
     Framing body;
     std::vector<Field> fields;  // in order, all of them, hop-by-hop ones too
 };

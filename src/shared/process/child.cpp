@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "shared/base/log.h"
@@ -109,12 +110,18 @@ void init_process_title(int argc, char** argv) noexcept {
     for (int i = 0; i < argc && argv[i] != nullptr; i++) {
         if (argv[i] == end) end = argv[i] + std::strlen(argv[i]) + 1;
     }
+    char* const behind_arguments = end;
     for (char** variable = environ; variable != nullptr && *variable != nullptr; variable++) {
-        if (*variable != end) continue;
-        end = *variable + std::strlen(*variable) + 1;
-        char* copy = strdup(*variable);  // lives as long as the process, as the environment does
-        if (copy == nullptr) return;
-        *variable = copy;
+        if (*variable == end) end += std::strlen(end) + 1;
+    }
+    const auto size = static_cast<std::size_t>(end - behind_arguments);
+    // Lives as long as the process, as the environment does.
+    static char* const moved = static_cast<char*>(std::malloc(size + 1));
+    if (moved == nullptr) return;
+    std::memcpy(moved, behind_arguments, size);
+    for (char** variable = environ; variable != nullptr && *variable != nullptr; variable++) {
+        if (*variable >= behind_arguments && *variable < end)
+            *variable = moved + (*variable - behind_arguments);
     }
     title_area = {argv[0], static_cast<std::size_t>(end - argv[0])};
 }

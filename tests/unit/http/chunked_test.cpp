@@ -16,6 +16,7 @@ struct Decoded {
     State state = State::more;
     std::string payload;
     std::size_t consumed = 0;
+    std::string trailers{};
 };
 
 // Feeds `in` in pieces of `step` bytes.
@@ -27,7 +28,7 @@ Decoded decode(std::string_view in, std::size_t step) {
         const ChunkedDecoder::Step s = decoder.next(piece);
         out.state = s.state;
         out.consumed += s.consumed;
-        out.payload += s.data;
+        (s.state == State::trailer ? out.trailers : out.payload) += s.data;
         if (s.state == State::end || s.state == State::error) return out;
         if (s.consumed == 0) break;
     }
@@ -130,6 +131,18 @@ TEST(Chunked, ExtensionsAndTrailersAreBounded) {
     for (int i = 0; i < 64; i++) trailers += line;
     expect_body("0\r\n" + trailers + "\r\n", "");
     expect_error_at("0\r\n" + trailers + "X", 3 + 8192);
+}
+
+TEST(Chunked, HandsOutTheTrailerLinesAsTheyCame) {
+    const std::string in = "3\r\nabc\r\n0;x\r\nX-Sum: 1\r\nX-Empty:\r\nY: \xe9\t\r\n\r\nGET";
+    for (const std::size_t step : {in.size(), std::size_t{1}, std::size_t{2}, std::size_t{5}}) {
+        const Decoded out = decode(in, step);
+        EXPECT_EQ(out.state, State::end);
+        EXPECT_EQ(out.payload, "abc");
+        EXPECT_EQ(out.trailers, "X-Sum: 1\r\nX-Empty:\r\nY: \xe9\t\r\n") << "in steps of " << step;
+        EXPECT_EQ(out.consumed, in.size() - 3);
+    }
+    EXPECT_EQ(decode("0\r\n\r\n", 100).trailers, "");
 }
 
 TEST(Chunked, PayloadPointsIntoTheInput) {

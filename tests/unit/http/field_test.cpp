@@ -39,12 +39,19 @@ const std::map<std::string, FieldId>& known_names() {
         {"server", FieldId::server},
         {"retry-after", FieldId::retry_after},
         {"max-forwards", FieldId::max_forwards},
+        {"content-type", FieldId::content_type},
+        {"content-encoding", FieldId::content_encoding},
+        {"cache-control", FieldId::cache_control},
+        {"accept-encoding", FieldId::accept_encoding},
+        {"cookie", FieldId::cookie},
+        {"etag", FieldId::etag},
+        {"vary", FieldId::vary},
     };
     return names;
 }
 
 TEST(FieldIdTest, KnowsEachNameInAnyCase) {
-    EXPECT_EQ(known_names().size(), static_cast<std::size_t>(FieldId::max_forwards))
+    EXPECT_EQ(known_names().size(), static_cast<std::size_t>(FieldId::vary))
         << "a name of the enumeration is missing here";
     for (const auto& [name, id] : known_names()) {
         std::string upper = name;
@@ -148,6 +155,28 @@ TEST(KeepAliveTimeout, IsTheTimeoutParameter) {
     for (const char* none : {"", "max=5", "timeout", "timeout=", "timeout=-1", "timeout=5s", "xtimeout=5"}) {
         EXPECT_EQ(parse_keep_alive_timeout(none), 0U) << none;
     }
+}
+
+TEST(Upgrade, IsWhatLbMaySwitchTo) {
+    EXPECT_EQ(parse_upgrade("websocket"), "websocket");
+    EXPECT_EQ(parse_upgrade("a/1, b , c/2.0"), "a/1, b , c/2.0");
+    EXPECT_EQ(parse_upgrade(" , websocket,"), "websocket");
+}
+
+TEST(Upgrade, LeavesOutOtherWaysToSpeakHttp) {
+    for (const char* none : {"h2c", "H2C", "h2", "HTTP/2.0", "HTTP/1.1", "TLS/1.2", "h2c, tls/1.3", ""})
+        EXPECT_EQ(parse_upgrade(none), "") << none;
+    EXPECT_EQ(parse_upgrade("h2c, websocket"), "websocket");
+    EXPECT_EQ(parse_upgrade("websocket, other, h2c, TLS/1.0"), "websocket, other");
+    EXPECT_EQ(parse_upgrade("websocket, h2c, other"), "") << "a view cannot leave out the middle";
+    EXPECT_EQ(parse_upgrade("h2c, websocket, h2c"), "websocket");
+    EXPECT_EQ(parse_upgrade("xh2c"), "xh2c");
+}
+
+TEST(Upgrade, TakesNothingMalformed) {
+    for (const char* bad :
+         {"web socket", "websocket/", "/1", "a/1/2", "\"websocket\"", "websocket;q=1", "a, b c"})
+        EXPECT_EQ(parse_upgrade(bad), "") << bad;
 }
 
 TEST(ListHas, ComparesWholeElements) {

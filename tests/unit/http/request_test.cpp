@@ -50,6 +50,47 @@ const Field* find(const RequestHead& head, std::string_view name) {
     return nullptr;
 }
 
+std::string upgrade_of(std::string_view bytes) {
+    RequestHead head;
+    EXPECT_EQ(parse(bytes, head).state, State::complete) << bytes;
+    return std::string(head.upgrade);
+}
+
+TEST(Request, AsksForAnotherProtocolOnlyAsItShould) {
+    EXPECT_EQ(upgrade_of(with("Connection: Upgrade\r\nUpgrade: websocket\r\n")), "websocket");
+    EXPECT_EQ(upgrade_of(with("Upgrade: websocket\r\nConnection: keep-alive, upgrade\r\n")), "websocket");
+    EXPECT_EQ(upgrade_of(with("Upgrade: a\r\nUpgrade: b\r\nConnection: upgrade\r\n")), "a");
+    EXPECT_EQ(upgrade_of(with("Upgrade: websocket\r\n")), "") << "Connection does not name it";
+    EXPECT_EQ(upgrade_of(with("Connection: upgrade\r\n")), "");
+    EXPECT_EQ(
+        upgrade_of(with("Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n")), "");
+    EXPECT_EQ(upgrade_of(with("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", "POST")),
+              "")
+        << "a body comes first";
+    EXPECT_EQ(upgrade_of(with("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n", "POST")),
+              "websocket");
+    EXPECT_EQ(upgrade_of("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"), "");
+}
+
+TEST(Request, SaysWhetherItsClientReadsTrailers) {
+    RequestHead head;
+    ASSERT_EQ(parse(with("TE: gzip;q=0.5, Trailers\r\nConnection: TE\r\n"), head).state, State::complete);
+    EXPECT_TRUE(head.te_trailers);
+    ASSERT_EQ(parse(with("TE: gzip\r\n"), head).state, State::complete);
+    EXPECT_FALSE(head.te_trailers);
+    ASSERT_EQ(parse("GET / HTTP/1.0\r\nTE: trailers\r\n\r\n", head).state, State::complete);
+    EXPECT_FALSE(head.te_trailers);
+}
+
+TEST(Request, LeavesNothingBehindForTheNextHead) {
+    RequestHead head;
+    ASSERT_EQ(parse(with("Connection: upgrade, te\r\nUpgrade: websocket\r\nTE: trailers\r\n"), head).state,
+              State::complete);
+    ASSERT_EQ(parse(with(""), head).state, State::complete);
+    EXPECT_EQ(head.upgrade, "");
+    EXPECT_FALSE(head.te_trailers);
+}
+
 TEST(Request, IsReadIntoItsParts) {
     const std::string bytes =
         "POST /a/b;p=1?x=%20y&z=a+b HTTP/1.1\r\nHost: lb.test:8080\r\nX-A:\t  v1 v2 \t "
