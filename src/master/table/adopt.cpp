@@ -1,5 +1,5 @@
 // master/table/adopt.cpp -- a new generation finds its slots, and becomes what the pools publish.
-// adopt() first plans, then takes all memory, and changes the table only when nothing can fail any more.
+// adopt() and update() first plan, then take all memory, and change the table only when nothing can fail any more.
 #include <algorithm>
 #include <ctime>
 #include <string_view>
@@ -35,24 +35,35 @@ void append_identity(std::string& key, const Address& address) {
     }
 }
 
+// The name, and what is written behind it: addresses, or another name whose addresses come and go.
 std::string backend_key(std::uint32_t pool, const config::Backend& backend) {
     std::string key(reinterpret_cast<const char*>(&pool), sizeof pool);
     key += backend.name;
     key.push_back('\0');
+    if (!backend.dns_name.empty()) {
+        key.append("\xff").append(backend.dns_name).push_back('\0');  // no address family has this number
+        key.append(reinterpret_cast<const char*>(&backend.port), sizeof backend.port);
+        return key;
+    }
     for (const Address& address : backend.addresses) append_identity(key, address);
     return key;
 }
 
-bool starts_up(const config::Pool& pool) noexcept {
-    return pool.check.kind == config::CheckKind::off || pool.check.start_up;
+// Nobody waits for its first check. Without an address it cannot be used, whatever the settings say.
+bool starts_up(const config::Pool& pool, const config::Backend& backend) noexcept {
+    return (pool.check.kind == config::CheckKind::off || pool.check.start_up) && !backend.addresses.empty();
+}
+
+bool contains(std::span<const Address> list, const Address& wanted) {
+    return std::ranges::any_of(list, [&](const Address& each) { return each == wanted; });
 }
 
 }  // namespace
 
 // What a configuration needs: the slots it has already (no_slot: a new one), in the configuration's order.
 struct TableWriter::State::Plan {
-    std::vector<std::uint32_t> listeners, pools, backends;
-    std::uint32_t new_listeners = 0, new_pools = 0, new_backends = 0;
+    std::vector<std::uint32_t> listeners, routes, pools, backends;
+    std::uint32_t new_listeners = 0, new_routes = 0, new_pools = 0, new_backends = 0;
 };
 
 // Blocks for it, in the configuration's order; unless kept they go back.
@@ -62,8 +73,8 @@ struct TableWriter::State::Staged {
     Staged& operator=(const Staged&) = delete;
     ~Staged() {
         if (kept) return;
-        for (const auto* blocks :
-             {&listener_names, &pool_names, &pool_blocks, &reserved, &backend_names, &addresses}) {
+        for (const auto* blocks : {&listener_names, &route_names, &pool_names, &pool_blocks, &reserved,
+                                   &backend_names, &addresses}) {
             for (const auto offset : *blocks) arena_->release(offset);
         }
     }
@@ -71,8 +82,9 @@ struct TableWriter::State::Staged {
         if (offset) to.push_back(*offset);
         return offset.has_value();
     }
-    // Of new ones, but `reserved` of all pools.
-    std::vector<std::uint64_t> listener_names, pool_names, pool_blocks, backend_names, addresses, reserved;
+    // Of new ones, but `reserved` of all pools, and `addresses` also of backends that have others now.
+    std::vector<std::uint64_t> listener_names, route_names, pool_names, pool_blocks, backend_names, addresses,
+        reserved;
     bool kept = false;
 
  private:
@@ -81,18 +93,23 @@ struct TableWriter::State::Staged {
 
 Result<Nothing, std::string> TableWriter::State::make_plan(const config::Config& config, Plan& plan) const {
     std::unordered_set<std::string_view> names;
-    for (const auto& listener : config.listeners) {
-        if (!names.insert(listener.name).second)
-            return Failed{"listener " + listener.name + " is named twice"};
-        plan.listeners.push_back(listeners.find(listener.name).value_or(shm::no_slot));
-        if (plan.listeners.back() == shm::no_slot) plan.new_listeners++;
-    }
-    names.clear();
-    for (const auto& pool : config.pools) {
-        if (!names.insert(pool.name).second) return Failed{"pool " + pool.name + " is named twice"};
-        plan.pools.push_back(pools.find(pool.name).value_or(shm::no_slot));
-        if (plan.pools.back() == shm::no_slot) plan.new_pools++;
-    }
+    std::string twice;
+    const auto find_all = [&](const auto& list, const auto& registry, const char* what,
+                              std::vector<std::uint32_t>& slots) {
+        names.clear();
+        std::uint32_t fresh = 0;
+        for (const auto& each : list) {
+            if (!names.insert(each.name).second)
+                twice = std::string(what) + " " + each.name + " is named twice";
+            slots.push_back(registry.find(each.name).value_or(shm::no_slot));
+            if (slots.back() == shm::no_slot) fresh++;
+        }
+        return fresh;
+    };
+    plan.new_listeners = find_all(config.listeners, listeners, "listener", plan.listeners);
+    plan.new_routes = find_all(config.routes, routes, "route", plan.routes);
+    plan.new_pools = find_all(config.pools, pools, "pool", plan.pools);
+    if (!twice.empty()) return Failed{twice};
     for (std::size_t p = 0; p < config.pools.size(); p++) {
         names.clear();
         for (const auto& backend : config.pools[p].backends) {
@@ -118,24 +135,35 @@ Result<Nothing, std::string> TableWriter::State::make_room(const Plan& plan) {
         return "the shared table is full: " + std::to_string(wanted) + " new " + what + ", room for " +
                std::to_string(ids.available());
     };
-    for (auto& error : {enough(listeners.ids(), plan.new_listeners, "listeners"),
-                        enough(pools.ids(), plan.new_pools, "pools"),
-                        enough(backends.ids(), plan.new_backends, "backends")}) {
+    for (auto& error :
+         {enough(listeners.ids(), plan.new_listeners, "listeners"),
+          enough(routes.ids(), plan.new_routes, "routes"), enough(pools.ids(), plan.new_pools, "pools"),
+          enough(backends.ids(), plan.new_backends, "backends")}) {
         if (!error.empty()) return Failed{error};
     }
     const table::Rows rows{listeners.ids().mark_after(plan.new_listeners),
-                           pools.ids().mark_after(plan.new_pools),
+                           routes.ids().mark_after(plan.new_routes), pools.ids().mark_after(plan.new_pools),
                            backends.ids().mark_after(plan.new_backends)};
-    auto error = segment->reserve_slots(rows.listeners, rows.pools, rows.backends, 0);
+    auto error = segment->reserve_slots(rows, 0);
     if (error.empty()) error = columns.extend(rows);
     if (!error.empty()) return Failed{"no memory for the shared table: " + error};
     return Nothing{};
 }
 
-bool TableWriter::State::stage(const config::Config& config, const Plan& plan, Staged& staged) {
+bool TableWriter::State::has_other_addresses(std::uint32_t slot, const config::Backend& backend) const {
+    const auto* now = segment->block<shm::AddressBlock>(segment->backend(slot).addresses.load(relaxed));
+    if (now == nullptr) return !backend.addresses.empty();
+    return !std::ranges::equal(std::span(now->data(), now->count), backend.addresses);
+}
+
+bool TableWriter::State::stage(const config::Config& config, const Plan& plan, bool reserve, Staged& staged) {
     for (std::size_t i = 0; i < config.listeners.size(); i++) {
         if (plan.listeners[i] != shm::no_slot) continue;
         if (!Staged::add(staged.listener_names, publisher.text(config.listeners[i].name))) return false;
+    }
+    for (std::size_t i = 0; i < config.routes.size(); i++) {
+        if (plan.routes[i] != shm::no_slot) continue;
+        if (!Staged::add(staged.route_names, publisher.text(config.routes[i].name))) return false;
     }
     std::size_t b = 0;
     for (std::size_t i = 0; i < config.pools.size(); i++) {
@@ -146,11 +174,14 @@ bool TableWriter::State::stage(const config::Config& config, const Plan& plan, S
                 return false;
             }
         }
-        if (!Staged::add(staged.reserved, arena.allocate(table::largest_pool_block(pool.backends))))
+        if (reserve &&
+            !Staged::add(staged.reserved, arena.allocate(table::largest_pool_block(pool.backends))))
             return false;
         for (const auto& backend : pool.backends) {
-            if (plan.backends[b++] != shm::no_slot) continue;
-            if (!Staged::add(staged.backend_names, publisher.text(backend.name)) ||
+            const auto slot = plan.backends[b++];
+            const bool fresh = slot == shm::no_slot;
+            if (fresh && !Staged::add(staged.backend_names, publisher.text(backend.name))) return false;
+            if ((fresh || has_other_addresses(slot, backend)) &&
                 !Staged::add(staged.addresses, publisher.addresses(backend.addresses))) {
                 return false;
             }
@@ -167,7 +198,7 @@ Result<Nothing, std::string> TableWriter::State::adopt(config::Config& config, s
     if (auto planned = make_plan(config, plan); !planned) return planned;
     if (auto room = make_room(plan); !room) return room;
     Staged staged(arena);
-    if (!stage(config, plan, staged))
+    if (!stage(config, plan, true, staged))
         return Failed{std::string("no memory left in the shared table's arena")};
     staged.kept = true;
     Generation generation;
@@ -179,26 +210,77 @@ Result<Nothing, std::string> TableWriter::State::adopt(config::Config& config, s
     return Nothing{};
 }
 
+Result<std::shared_ptr<const config::Config>, std::string> TableWriter::State::update(config::Config config,
+                                                                                      std::uint32_t number) {
+    const auto generation = std::ranges::find(generations, number, &Generation::number);
+    if (generation == generations.end()) {
+        return Failed{"there is no generation " + std::to_string(number)};
+    }
+    const bool begun = generation->config != nullptr;
+    Plan plan;
+    if (auto planned = make_plan(config, plan); !planned) return Failed{planned.error()};
+    if (auto room = make_room(plan); !room) return Failed{room.error()};
+    Staged staged(arena);
+    if (!stage(config, plan, !begun, staged))
+        return Failed{std::string("no memory left in the shared table's arena")};
+    staged.kept = true;
+    // First all are named anew, then all that were: what stays is never without a name.
+    Generation next;
+    next.number = number;
+    commit(config, plan, staged, next);
+    next.reserved = staged.reserved;
+    auto shared = std::make_shared<const config::Config>(std::move(config));
+    const auto before = std::exchange(*generation, std::move(next));
+    for (const auto offset : before.reserved) arena.release(offset);
+    if (begun) {
+        generation->config = shared;
+        for (std::size_t i = 0; i < shared->pools.size(); i++) {
+            const auto& record = pools[shared->pools[i].slot];
+            const auto& old = before.config->pools;
+            if (std::ranges::any_of(old, [&](const auto& pool) { return record.members == &pool; })) {
+                join(shared->pools[i]);
+            }
+        }
+    }
+    unname_all(before);
+    seal();
+    return shared;
+}
+
 // Order of stores for a slot that gets an owner: incarnation, fields, `used`; see layout.h on slots that change hands.
 void TableWriter::State::commit(config::Config& config, const Plan& plan, const Staged& staged,
                                 Generation& generation) {
-    std::size_t next_listener = 0;
-    for (std::size_t i = 0; i < config.listeners.size(); i++) {
-        auto slot = plan.listeners[i];
-        if (slot == shm::no_slot) {
-            slot = *listeners.add(config.listeners[i].name);
-            auto& to = segment->listener(slot);
-            to.incarnation.store(to.incarnation.load(relaxed) + 1, relaxed);
-            to.name.store(staged.listener_names[next_listener++], release);
+    // What has a name and nothing else: listeners and routes.
+    const auto name_all = [](auto& list, const std::vector<std::uint32_t>& slots,
+                             const std::vector<std::uint64_t>& texts, auto& registry, auto slot_at,
+                             std::vector<std::uint32_t>& named) {
+        std::size_t next = 0;
+        for (std::size_t i = 0; i < list.size(); i++) {
+            auto slot = slots[i];
+            const bool fresh = slot == shm::no_slot;
+            if (fresh) slot = *registry.add(list[i].name);
+            shm::NamedSlot& to = slot_at(slot);
+            if (fresh) {
+                to.incarnation.store(to.incarnation.load(relaxed) + 1, relaxed);
+                to.name.store(texts[next++], release);
+            }
+            registry[slot].named++;
+            registry[slot].retirement = 0;
+            to.state.store(shm::SlotState::used, release);
+            list[i].slot = slot;
+            named.push_back(slot);
         }
-        listeners[slot].named++;
-        listeners[slot].retirement = 0;
-        segment->listener(slot).state.store(shm::SlotState::used, release);
-        config.listeners[i].slot = slot;
-        generation.listeners.push_back(slot);
-    }
+    };
+    name_all(
+        config.listeners, plan.listeners, staged.listener_names,
+        listeners, [this](std::uint32_t i) -> auto& { return segment->listener(i); }, generation.listeners);
+    name_all(
+        config.routes, plan.routes, staged.route_names,
+        routes, [this](std::uint32_t i) -> auto& { return segment->route(i); }, generation.routes);
+
     std::size_t next_pool = 0;
-    std::size_t next_backend = 0;
+    std::size_t next_name = 0;
+    std::size_t next_addresses = 0;
     std::size_t b = 0;
     for (std::size_t i = 0; i < config.pools.size(); i++) {
         auto& pool = config.pools[i];
@@ -219,53 +301,89 @@ void TableWriter::State::commit(config::Config& config, const Plan& plan, const 
 
         for (auto& backend : pool.backends) {
             backend.slot = plan.backends[b++];
-            const bool fresh = backend.slot == shm::no_slot;
-            if (fresh) {
-                backend.slot = *backends.add(backend_key(pool.slot, backend));
-                backends[backend.slot].pool = pool.slot;
-                pools[pool.slot].backends++;
-                columns.forget(backend.slot);
-            }
-            auto& to = segment->backend(backend.slot);
-            if (fresh) {
-                to.incarnation.store(to.incarnation.load(relaxed) + 1, relaxed);
-                to.pool.store(pool.slot, release);
-                to.weight.store(backend.weight, release);
-                to.backup.store(backend.backup ? 1 : 0, release);
-                to.name.store(staged.backend_names[next_backend], release);
-                to.addresses.store(staged.addresses[next_backend], release);
-                next_backend++;
-            }
-            // One that was retiring has not been checked for a while: it begins again.
-            if (fresh || backends[backend.slot].named == 0) {
-                to.health.store(starts_up(pool) ? shm::Health::up : shm::Health::checking, release);
-                to.changed.store(std::time(nullptr), release);
-                publisher.replace(to.check_reason, 0);
+            if (backend.slot == shm::no_slot) {
+                const auto name = staged.backend_names[next_name++];
+                enter(pool, backend, name, staged.addresses[next_addresses++]);
+            } else {
+                if (has_other_addresses(backend.slot, backend)) {
+                    readdress(backend, staged.addresses[next_addresses++]);
+                }
+                // One that was retiring has not been checked for a while: it begins again.
+                if (backends[backend.slot].named == 0) reset_health(pool, backend);
             }
             backends[backend.slot].named++;
             backends[backend.slot].retirement = 0;
-            to.state.store(shm::SlotState::used, release);
+            segment->backend(backend.slot).state.store(shm::SlotState::used, release);
             generation.backends.push_back(backend.slot);
         }
     }
 }
 
+// A new backend's slot, but for `used`.
+void TableWriter::State::enter(const config::Pool& pool, config::Backend& backend, std::uint64_t name,
+                               std::uint64_t addresses) {
+    backend.slot = *backends.add(backend_key(pool.slot, backend));
+    backends[backend.slot].pool = pool.slot;
+    pools[pool.slot].backends++;
+    columns.forget(backend.slot);
+    auto& to = segment->backend(backend.slot);
+    to.incarnation.store(to.incarnation.load(relaxed) + 1, relaxed);
+    to.pool.store(pool.slot, release);
+    to.weight.store(static_cast<std::uint16_t>(backend.weight), release);
+    to.backup.store(backend.backup ? 1 : 0, release);
+    to.name.store(name, release);
+    to.addresses.store(addresses, release);
+    reset_health(pool, backend);
+}
+
+void TableWriter::State::reset_health(const config::Pool& pool, const config::Backend& backend) {
+    auto& to = segment->backend(backend.slot);
+    to.health.store(starts_up(pool, backend) ? shm::Health::up : shm::Health::checking, release);
+    to.changed.store(std::time(nullptr), release);
+    publisher.replace(to.check_reason, 0);
+}
+
+// A connection to an address that went must not be used again, so the slot counts as another one then. Workers learn of
+// it with the published list, and whoever reads that sees the new block.
+void TableWriter::State::readdress(const config::Backend& backend, std::uint64_t block) {
+    auto& to = segment->backend(backend.slot);
+    if (const auto* old = segment->block<shm::AddressBlock>(to.addresses.load(relaxed)); old != nullptr) {
+        const bool lost = !std::ranges::all_of(std::span(old->data(), old->count), [&](const Address& each) {
+            return contains(backend.addresses, each);
+        });
+        if (lost) {
+            to.incarnation.store(to.incarnation.load(relaxed) + 1, relaxed);
+            mark_dirty(backends[backend.slot].pool);
+        }
+    }
+    publisher.replace(to.addresses, block);
+}
+
 // A generation's members take over a pool: the slots show what it says, and the next publication lists them.
 void TableWriter::State::join(const config::Pool& pool) {
-    pools[pool.slot].members = &pool;
+    const auto* before = std::exchange(pools[pool.slot].members, &pool);
+    const auto number = ++joins;
     for (const auto& backend : pool.backends) {
         auto& slot = segment->backend(backend.slot);
-        slot.weight.store(backend.weight, release);
+        backends[backend.slot].joined = number;
+        slot.member.store(1, release);
+        slot.weight.store(static_cast<std::uint16_t>(backend.weight), release);
         slot.backup.store(backend.backup ? 1 : 0, release);
         const auto health = slot.health.load(relaxed);
         // Nobody checks these any more, or nobody waits for their first check: an old verdict would stay for ever.
         const bool lift = pool.check.kind == config::CheckKind::off
                               ? health != shm::Health::up
                               : pool.check.start_up && health == shm::Health::checking;
-        if (lift) {
+        if (lift && !backend.addresses.empty()) {
             slot.health.store(shm::Health::up, release);
             slot.changed.store(std::time(nullptr), release);
             publisher.replace(slot.check_reason, 0);
+        }
+    }
+    if (before != nullptr) {
+        for (const auto& backend : before->backends) {
+            if (backends[backend.slot].joined != number)
+                segment->backend(backend.slot).member.store(0, release);
         }
     }
     mark_dirty(pool.slot);

@@ -31,17 +31,13 @@ Columns::Columns(const shm::Segment& segment) : segment_(&segment), ids_(segment
 }
 
 std::string Columns::extend(const Rows& rows) {
-    const Rows want{std::max(rows.listeners, rows_.listeners), std::max(rows.pools, rows_.pools),
-                    std::max(rows.backends, rows_.backends)};
-    if (want.listeners == rows_.listeners && want.pools == rows_.pools && want.backends == rows_.backends)
-        return {};
+    const Rows want{std::max(rows.listeners, rows_.listeners), std::max(rows.routes, rows_.routes),
+                    std::max(rows.pools, rows_.pools), std::max(rows.backends, rows_.backends)};
+    if (want == rows_) return {};
     const auto touched = segment_->header().columns_touched.load(relaxed);
     for (std::uint32_t c = 0; c < touched; c++) {
         // Detail is not extended: a process that keeps it leaves rows out that have no memory (Column::detail).
-        if (auto error = segment_->reserve_column(c, want.listeners, want.pools, want.backends, false);
-            !error.empty()) {
-            return error;
-        }
+        if (auto error = segment_->reserve_column(c, want, false); !error.empty()) return error;
     }
     rows_ = want;
     return {};
@@ -55,8 +51,8 @@ Result<std::uint32_t, std::string> Columns::claim(shm::Role role, std::uint32_t 
         return Failed{"no free column in the shared table: all " +
                       std::to_string(segment_->header().columns) + " belong to living processes"};
     }
-    auto error = segment_->reserve_column(*column, rows_.listeners, rows_.pools, rows_.backends, detail);
-    if (error.empty() && detail) error = segment_->reserve_slots(0, 0, 0, rows_.backends);
+    auto error = segment_->reserve_column(*column, rows_, detail);
+    if (error.empty() && detail) error = segment_->reserve_slots({}, rows_.backends);
     if (!error.empty()) {
         ids_.give(*column);
         return Failed{"no memory for the shared table: " + error};
@@ -104,7 +100,7 @@ void Columns::ended(std::uint32_t column) {
             journal[b].store(0, relaxed);
         }
     }
-    shm::clear_gauges(*segment_, column, rows_.listeners, rows_.pools, rows_.backends);
+    shm::clear_gauges(*segment_, column, rows_);
     auto& head = segment_->column(column);
     head.detail.store(0, relaxed);
     head.pid.store(0, relaxed);

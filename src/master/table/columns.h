@@ -12,12 +12,7 @@
 
 namespace lb::table {
 
-// Rows that columns must have memory for: the marks of the slots in use.
-struct Rows {
-    std::uint32_t listeners = 0;
-    std::uint32_t pools = 0;
-    std::uint32_t backends = 0;
-};
+using shm::Rows;  // what columns must have memory for: the marks of the slots in use
 
 class Columns {
  public:

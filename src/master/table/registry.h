@@ -13,7 +13,7 @@
 
 namespace lb::table {
 
-// One kind of slot: listeners, pools or backends. `Extra` is what else the writer keeps for each.
+// One kind of slot: listeners, routes, pools or backends. `Extra` is what else the writer keeps for each.
 template <class Extra>
 class Registry {
  public:

@@ -25,6 +25,7 @@ void TableWriter::State::retire(std::uint32_t number) {
             auto& record = pools[pool.slot];
             if (record.members != &pool) continue;
             record.members = nullptr;
+            for (const auto& backend : pool.backends) segment->backend(backend.slot).member.store(0, release);
             mark_dirty(pool.slot);
         }
         for (auto g = generations.rbegin(); g != generations.rend(); ++g) {
@@ -37,11 +38,16 @@ void TableWriter::State::retire(std::uint32_t number) {
                                                  [](const auto& g) { return g.config != nullptr; });
         if (newest != generations.rend()) segment->header().generation.store(newest->number, release);
     }
-    // Backends first: a pool waits for its backends anyhow.
-    for (const auto slot : ended.backends) unname(Scope::backend, slot);
-    for (const auto slot : ended.pools) unname(Scope::pool, slot);
-    for (const auto slot : ended.listeners) unname(Scope::listener, slot);
+    unname_all(ended);
     flush();
+}
+
+// Backends first: a pool waits for its backends anyhow.
+void TableWriter::State::unname_all(const Generation& generation) {
+    for (const auto slot : generation.backends) unname(Scope::backend, slot);
+    for (const auto slot : generation.pools) unname(Scope::pool, slot);
+    for (const auto slot : generation.routes) unname(Scope::route, slot);
+    for (const auto slot : generation.listeners) unname(Scope::listener, slot);
 }
 
 void TableWriter::State::unname(Scope scope, std::uint32_t slot) {
@@ -51,23 +57,29 @@ void TableWriter::State::unname(Scope scope, std::uint32_t slot) {
         state.store(shm::SlotState::retiring, release);
         retiring.push_back({scope, Wait::unlisted, slot, record.retirement, 0});
     };
-    if (scope == Scope::backend) {
-        drop(backends[slot], segment->backend(slot).state);
-    } else if (scope == Scope::pool) {
-        drop(pools[slot], segment->pool(slot).state);
-    } else {
-        drop(listeners[slot], segment->listener(slot).state);
+    switch (scope) {
+        case Scope::backend: return drop(backends[slot], segment->backend(slot).state);
+        case Scope::pool: return drop(pools[slot], segment->pool(slot).state);
+        case Scope::route: return drop(routes[slot], segment->route(slot).state);
+        default: return drop(listeners[slot], segment->listener(slot).state);
+    }
+}
+
+// Of a slot's present retirement; 0: it is not retiring any more.
+std::uint64_t TableWriter::State::retirement_of(Scope scope, std::uint32_t slot) {
+    const auto of = [slot](auto& registry) { return registry.has(slot) ? registry[slot].retirement : 0; };
+    switch (scope) {
+        case Scope::backend: return of(backends);
+        case Scope::pool: return of(pools);
+        case Scope::route: return of(routes);
+        default: return of(listeners);
     }
 }
 
 // One step for one slot; true when the entry is done with. `next` is an epoch that is reached only after now.
 bool TableWriter::State::advance(Retiring& entry, std::uint64_t reached, std::uint64_t next) {
     const auto slot = entry.slot;
-    const auto retirement =
-        entry.scope == Scope::backend ? (backends.has(slot) ? backends[slot].retirement : 0)
-        : entry.scope == Scope::pool  ? (pools.has(slot) ? pools[slot].retirement : 0)
-                                      : (listeners.has(slot) ? listeners[slot].retirement : 0);
-    if (retirement != entry.retirement) return true;  // named again
+    if (retirement_of(entry.scope, slot) != entry.retirement) return true;  // named again
     switch (entry.wait) {
         case Wait::unlisted:
             if (entry.scope == Scope::backend && pools[backends[slot].pool].dirty) return false;
@@ -81,15 +93,21 @@ bool TableWriter::State::advance(Retiring& entry, std::uint64_t reached, std::ui
             return false;
         case Wait::settling:
             if (reached < entry.epoch) return false;
-            if (entry.scope == Scope::backend) {
-                free_backend(slot);
-            } else if (entry.scope == Scope::listener) {
-                free_listener(slot);
-            } else {
-                if (pools[slot].backends != 0 || pools[slot].dirty) return false;
-                free_pool(slot);
+            switch (entry.scope) {
+                case Scope::backend: free_backend(slot); return true;
+                case Scope::pool:
+                    if (pools[slot].backends != 0 || pools[slot].dirty) return false;
+                    free_pool(slot);
+                    return true;
+                case Scope::route:
+                    free_named(Scope::route, segment->route(slot), slot);
+                    routes.remove(slot);
+                    return true;
+                default:
+                    free_named(Scope::listener, segment->listener(slot), slot);
+                    listeners.remove(slot);
+                    return true;
             }
-            return true;
     }
     return true;
 }
@@ -124,6 +142,7 @@ void TableWriter::State::free_backend(std::uint32_t slot) {
     publisher.replace(from.addresses, 0);
     publisher.replace(from.check_reason, 0);
     from.health.store(shm::Health::checking, relaxed);
+    from.member.store(0, relaxed);
     // No journal holds it and nobody is between two steps: what the cell still shows was left by a death.
     segment->backend_cell(slot).in_flight.store(0, relaxed);
     pools[backends[slot].pool].backends--;
@@ -139,12 +158,10 @@ void TableWriter::State::free_pool(std::uint32_t slot) {
     pools.remove(slot);
 }
 
-void TableWriter::State::free_listener(std::uint32_t slot) {
-    auto& from = segment->listener(slot);
+void TableWriter::State::free_named(Scope scope, shm::NamedSlot& from, std::uint32_t slot) {
     from.state.store(shm::SlotState::free, release);
-    shm::set_origin(*segment, Scope::listener, slot);
+    shm::set_origin(*segment, scope, slot);
     publisher.replace(from.name, 0);
-    listeners.remove(slot);
 }
 
 }  // namespace lb

@@ -30,6 +30,7 @@ TableWriter::State::State(const shm::Segment& s)
       publisher(s, arena),
       columns(s),
       listeners(s.header().listeners),
+      routes(s.header().routes),
       pools(s.header().pools),
       backends(s.header().backends),
       own(s, 0) {}
@@ -81,6 +82,11 @@ Result<Nothing, std::string> TableWriter::adopt(config::Config& config, std::uin
     return state_->adopt(config, generation);
 }
 
+Result<std::shared_ptr<const config::Config>, std::string> TableWriter::update(config::Config config,
+                                                                               std::uint32_t generation) {
+    return state_->update(std::move(config), generation);
+}
+
 void TableWriter::begin(std::shared_ptr<const config::Config> config, std::uint32_t generation) {
     state_->begin(std::move(config), generation);
 }
@@ -109,7 +115,8 @@ Result<std::uint32_t, std::string> TableWriter::claim_column(shm::Role role, std
                                                              std::uint32_t worker,
                                                              const config::Config& config) {
     auto& s = *state_;
-    const table::Rows rows{s.listeners.ids().mark(), s.pools.ids().mark(), s.backends.ids().mark()};
+    const table::Rows rows{s.listeners.ids().mark(), s.routes.ids().mark(), s.pools.ids().mark(),
+                           s.backends.ids().mark()};
     return s.columns.claim(role, generation, worker, rows, role == shm::Role::worker && keeps_detail(config));
 }
 
@@ -139,8 +146,9 @@ shm::Column& TableWriter::column() noexcept { return state_->own; }
 
 TableWriter::Usage TableWriter::usage() const noexcept {
     const auto& s = *state_;
-    return {s.listeners.ids().in_use(), s.pools.ids().in_use(), s.backends.ids().in_use(),
-            s.retiring.size(),          s.arena.bytes_used(),   s.arena.blocks_waiting()};
+    return {s.listeners.ids().in_use(), s.routes.ids().in_use(), s.pools.ids().in_use(),
+            s.backends.ids().in_use(),  s.retiring.size(),       s.arena.bytes_used(),
+            s.arena.blocks_waiting()};
 }
 
 }  // namespace lb

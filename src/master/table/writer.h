@@ -1,5 +1,5 @@
 // master/table/writer.h -- the only code that changes slots and publishes tables to the workers.
-// Owns:   which listener, pool and backend has which slot; through its parts the arena's blocks and the columns.
+// Owns:   which listener, route, pool and backend has which slot; through its parts the arena's blocks and the columns.
 // Never:  does I/O on the network; decides health (master/health does) or policy (the configuration does).
 // Not safe after fork in the child; single-threaded.
 //
@@ -25,16 +25,25 @@ class TableWriter {
     explicit TableWriter(const shm::Segment& segment);
     ~TableWriter();
 
-    // Gives every listener, pool and backend of a new generation its slot, by identity: listeners and pools by name,
-    // backends by (pool, name). What an earlier generation has keeps its slot, and so health, counters and cursor.
-    // A backend whose address changed under the same name gets a new slot. Fills in the `slot` fields. New backends
-    // are `checking`, or `up` with check = off or start=up. All memory that begin() will need is taken here. On error
-    // (a name twice, table full, no memory: the text says which) nothing has changed.
+    // Gives every listener, route, pool and backend of a new generation its slot, by identity: backends by (pool,
+    // name), others by name. What an earlier generation has keeps its slot, and so health, counters and cursor.
+    // A backend whose address is written differently under the same name gets a new slot; one that is a name to be
+    // resolved keeps it whatever its addresses are now, see update(). Fills in the `slot` fields. New backends are
+    // `checking`, or `up` with check = off or start=up if they have an address. All memory that begin() will need is
+    // taken here. On error (a name twice, table full, no memory: the text says which) nothing has changed.
     Result<Nothing, std::string> adopt(config::Config& config, std::uint32_t generation);
     // From now on this generation's membership is what the pools publish. Call once its new backends have their first
     // verdicts, before its workers are forked. The header's generation changes with it. `config` is the adopted one;
     // a generation that was not adopted is ignored. Backends with check = off are up from here on.
     void begin(std::shared_ptr<const config::Config> config, std::uint32_t generation);
+    // The members of an adopted generation changed while it lives: backends joined or left its pools, or names have
+    // other addresses. `config` is the generation's own but for that; it comes back with the new slots filled in and is
+    // the generation's configuration from now on. Pools that publish this generation's members do so anew at the next
+    // flush(). What left is out of the published list then, and retires as described at retire() unless an older
+    // generation names it. Addresses of a name are replaced as one block; when one of them went, the slot's incarnation
+    // changes, so that workers drop the connections they keep. On error nothing has changed.
+    Result<std::shared_ptr<const config::Config>, std::string> update(config::Config config,
+                                                                      std::uint32_t generation);
     // No process of this generation lives any more (or it was adopted and never begun): what only it named retires.
     // If it was the newest, the pools' membership is again that of the newest begun generation left.
     // A retiring slot is out of every published table and becomes free when its gauges and journals are zero in every
@@ -70,9 +79,9 @@ class TableWriter {
 
     // What is in use, for status and for tests.
     struct Usage {
-        std::uint32_t listeners = 0, pools = 0, backends = 0;  // slots, retiring ones too
-        std::size_t retiring = 0;                              // slots
-        std::uint64_t arena_bytes = 0;                         // blocks that wait for their readers too
+        std::uint32_t listeners = 0, routes = 0, pools = 0, backends = 0;  // slots, retiring ones too
+        std::size_t retiring = 0;                                          // slots
+        std::uint64_t arena_bytes = 0;  // blocks that wait for their readers too
         std::size_t blocks_waiting = 0;
     };
     [[nodiscard]] Usage usage() const noexcept;

@@ -21,10 +21,10 @@ enum class Kind : std::uint8_t {
     table,      // no words: the exposition reads it from the shared table's slots or derives it
 };
 
-// Whose rows: a column has one row per process (itself), per listener slot, pool slot and backend slot.
+// Whose rows: a column has one row per process (itself), per listener slot, route slot, pool slot and backend slot.
 // backend_detail is a separate row, so that pools with many backends need not touch the memory of histograms.
-enum class Scope : std::uint8_t { process, listener, pool, backend, backend_detail };
-inline constexpr std::size_t scope_count = 5;
+enum class Scope : std::uint8_t { process, listener, route, pool, backend, backend_detail };
+inline constexpr std::size_t scope_count = 6;
 
 struct Metric {
     std::string_view name;
@@ -51,6 +51,12 @@ enum FailureLabel : std::uint32_t {
     fail_cut,
     fail_stalled
 };
+inline constexpr std::string_view query_values[] = {"ok", "no_such_name", "failed"};
+enum QueryLabel : std::uint32_t { query_ok, query_no_such_name, query_failed };
+inline constexpr std::string_view mirror_values[] = {"sent", "dropped"};
+enum MirrorLabel : std::uint32_t { mirror_sent, mirror_dropped };
+inline constexpr std::string_view change_values[] = {"added", "removed"};
+enum ChangeLabel : std::uint32_t { change_added, change_removed };
 inline constexpr std::string_view refused_values[] = {"limit", "descriptors", "memory"};
 enum RefusedLabel : std::uint32_t { refused_limit, refused_descriptors, refused_memory };
 
@@ -69,7 +75,10 @@ inline constexpr Metric catalog[] = {
     {"lb_generations_closed_early_total", Kind::counter, Scope::process,
      "Draining generations closed because of max_generations, of columns that ran out, or of drain_timeout."},
     {"lb_log_lines_dropped_total", Kind::counter, Scope::process,
-     "Access log lines lost because the file could not take them."},
+     "Access log lines lost because their destination could not take them."},
+    {"lb_log_lines_total", Kind::counter, Scope::process, "Access log lines written."},
+    {"lb_resolver_queries_total", Kind::counter, Scope::process,
+     "Questions to name servers, by how they were answered.", "result", query_values},
     {"lb_loop_turns_total", Kind::counter, Scope::process, "Turns of the workers' event loops."},
     {"lb_metrics_series_left_out", Kind::table, Scope::process,
      "Series missing from this page because of its limit; the largest families are left out first."},
@@ -86,6 +95,21 @@ inline constexpr Metric catalog[] = {
     {"lb_client_sent_bytes_total", Kind::counter, Scope::listener, "Bytes sent to clients."},
     {"lb_listener_request_duration_seconds", Kind::histogram, Scope::listener,
      "Time from the first byte of a request to the last byte of its answer."},
+    {"lb_tunnels", Kind::gauge, Scope::listener, "Open tunnels: connections after 101 Switching Protocols."},
+    {"lb_proxy_header_errors_total", Kind::counter, Scope::listener,
+     "Connections closed because their PROXY header was missing, bad, late or from a sender not trusted."},
+    // routes
+    {"lb_route_requests_total", Kind::counter, Scope::route, "Requests ended, by class of the status sent.",
+     "class", class_values},
+    {"lb_route_request_duration_seconds", Kind::histogram, Scope::route,
+     "Time from the first byte of a request to the last byte of its answer."},
+    {"lb_route_mirrored_total", Kind::counter, Scope::route,
+     "Requests chosen to be mirrored: sent, or dropped because their body was too long to keep.", "result",
+     mirror_values},
+    {"lb_route_gzip_in_bytes_total", Kind::counter, Scope::route,
+     "Bytes of answers before they were compressed."},
+    {"lb_route_gzip_out_bytes_total", Kind::counter, Scope::route,
+     "Bytes of answers after they were compressed."},
     // pools
     {"lb_requests_total", Kind::counter, Scope::pool, "Requests ended, by class of the status sent.", "class",
      class_values},
@@ -94,6 +118,8 @@ inline constexpr Metric catalog[] = {
      "Requests answered 503 because no backend was usable."},
     {"lb_request_duration_seconds", Kind::histogram, Scope::pool,
      "Time from the first byte of a request to the last byte of its answer."},
+    {"lb_pool_membership_changes_total", Kind::counter, Scope::pool,
+     "Backends that joined or left while lb ran, found by discovery.", "change", change_values},
     {"lb_pool_backends", Kind::table, Scope::pool, "Backends by health.", "state"},
     {"lb_pool_retired_requests_total", Kind::table, Scope::pool,
      "Requests answered by backends that are no longer configured."},
@@ -142,13 +168,16 @@ constexpr std::size_t offset_of(std::size_t index) noexcept {
     return at;
 }
 
-// Words in one row of a scope, rounded up to a whole cache line so that rows of hot backends do not share one.
+// Words in one row of a scope, rounded up to a whole cache line so that rows of hot backends do not share one. A table,
+// because the compiler would walk the catalog for every counter that is added to.
+inline constexpr auto row_words_of = [] {
+    std::array<std::size_t, scope_count> words{};
+    for (const Metric& m : catalog) words[static_cast<std::size_t>(m.scope)] += words_of(m);
+    for (std::size_t& each : words) each = (each + 7) / 8 * 8;
+    return words;
+}();
 constexpr std::size_t row_words(Scope scope) noexcept {
-    std::size_t words = 0;
-    for (const Metric& m : catalog) {
-        if (m.scope == scope) words += words_of(m);
-    }
-    return (words + 7) / 8 * 8;
+    return row_words_of[static_cast<std::size_t>(scope)];
 }
 
 template <std::size_t N>

@@ -27,14 +27,16 @@ enum class End : std::uint8_t {
     backend_cut,       // backend: ended inside the answer; the client sees a cut
     backend_stalled,   // backend: stopped sending inside the answer, or stopped reading the request
     request_timeout,   // lb: the whole exchange took longer than request_timeout (504 or a cut)
+    tunnel_timeout,    // lb: a tunnel without a byte for tunnel_timeout
 };
 inline constexpr std::string_view end_words[] = {
     "done",           "bad_request",     "header_timeout",  "header_too_large",
     "body_too_large", "body_timeout",    "client_gone",     "client_stalled",
     "no_route",       "no_backend",      "overload",        "stopped",
     "connect_failed", "connect_timeout", "backend_closed",  "response_timeout",
-    "bad_response",   "backend_cut",     "backend_stalled", "request_timeout"};
-static_assert(std::size(end_words) == static_cast<std::size_t>(End::request_timeout) + 1);
+    "bad_response",   "backend_cut",     "backend_stalled", "request_timeout",
+    "tunnel_timeout"};
+static_assert(std::size(end_words) == static_cast<std::size_t>(End::tunnel_timeout) + 1);
 
 constexpr std::string_view word(End end) noexcept { return end_words[static_cast<std::size_t>(end)]; }
 

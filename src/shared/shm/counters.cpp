@@ -111,12 +111,12 @@ void set_origin(const Segment& segment, Scope scope, std::uint32_t row) noexcept
     for (std::size_t w = 0; w < count; w++) origin[w].store(totals[w], std::memory_order_relaxed);
 }
 
-void clear_gauges(const Segment& segment, std::uint32_t column, std::uint32_t listeners, std::uint32_t pools,
-                  std::uint32_t backends) noexcept {
+void clear_gauges(const Segment& segment, std::uint32_t column, const Rows& rows) noexcept {
     clear<Scope::process>(segment, column, 1);
-    clear<Scope::listener>(segment, column, listeners);
-    clear<Scope::pool>(segment, column, pools);
-    clear<Scope::backend>(segment, column, backends);
+    clear<Scope::listener>(segment, column, rows.listeners);
+    clear<Scope::route>(segment, column, rows.routes);
+    clear<Scope::pool>(segment, column, rows.pools);
+    clear<Scope::backend>(segment, column, rows.backends);
     static_assert(gauges_in(Scope::backend_detail) == 0, "rows of backend_detail may have no memory");
 }
 
@@ -125,6 +125,7 @@ bool gauges_zero(const Segment& segment, std::uint32_t column, Scope scope, std:
     switch (scope) {
         case Scope::process: return zero<Scope::process>(words);
         case Scope::listener: return zero<Scope::listener>(words);
+        case Scope::route: return zero<Scope::route>(words);
         case Scope::pool: return zero<Scope::pool>(words);
         case Scope::backend: return zero<Scope::backend>(words);
         case Scope::backend_detail: return true;

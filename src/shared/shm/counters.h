@@ -108,8 +108,7 @@ std::uint64_t responses(const Segment& segment, std::uint32_t backend) noexcept;
 // Sets the origins of a row to the present sums: its next owner begins at zero. The slot must be free or unseen.
 void set_origin(const Segment& segment, metrics::Scope scope, std::uint32_t row) noexcept;
 // Sets the gauges of a column to zero, in its process row and the rows below the given numbers. Its process is dead.
-void clear_gauges(const Segment& segment, std::uint32_t column, std::uint32_t listeners, std::uint32_t pools,
-                  std::uint32_t backends) noexcept;
+void clear_gauges(const Segment& segment, std::uint32_t column, const Rows& rows) noexcept;
 // Whether all gauges in one row of a column are zero: its process holds nothing of that slot.
 bool gauges_zero(const Segment& segment, std::uint32_t column, metrics::Scope scope,
                  std::uint32_t row) noexcept;

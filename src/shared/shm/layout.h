@@ -1,7 +1,7 @@
 // shared/shm/layout.h -- the shared table as a file format. Offsets and indexes only: no pointers, no std::string.
 //
-//   | Header | listener slots | pool slots | backend slots | origins | arena | shared cells | columns ... |
-//   +---------------- the master's part: read-only in children ------------+-- written by many --------+
+//   | Header | listener, route, pool and backend slots | origins | arena | shared cells | columns ... |
+//   +------------- the master's part: read-only in children -----------+-- written by many --------+
 //
 //   part             written by          read by          how
 //   Header           master              all              once before the first fork, but for its atomics
@@ -9,7 +9,7 @@
 //   origins          master              admin            what the columns' sums were when a slot's last owner left it
 //   arena            master              all              published blocks: replaced, never edited (see epochs)
 //   BackendCell,     any worker          workers, master  one atomic operation; each alone on its cache line
-//   PoolCell
+//   PoolCell, RouteCell
 //   Column           its process         master, admin    one per process instance; readers sum over all columns
 //
 // Epochs (quiescent-state reclamation; McKenney, Slingwine 1998): the master stores a new offset with release order,
@@ -36,7 +36,7 @@
 namespace lb::shm {
 
 inline constexpr std::uint64_t magic = 0x31656c626174'626cULL;  // "lbtable1", little endian
-inline constexpr std::uint32_t layout_version = 1;
+inline constexpr std::uint32_t layout_version = 2;
 inline constexpr std::uint64_t page = 4096;
 inline constexpr std::uint32_t no_slot = UINT32_MAX;
 
@@ -54,11 +54,14 @@ struct TextBlock {
     [[nodiscard]] const char* data() const noexcept { return reinterpret_cast<const char*>(this + 1); }
 };
 
-struct alignas(64) ListenerSlot {
+// What has a name and rows of counters, and nothing else that a reader of the table needs.
+struct alignas(64) NamedSlot {
     std::atomic<SlotState> state;
     std::atomic<std::uint32_t> incarnation;  // changes when the slot gets another owner
     std::atomic<std::uint64_t> name;         // TextBlock
 };
+using ListenerSlot = NamedSlot;
+using RouteSlot = NamedSlot;
 
 struct alignas(64) PoolSlot {
     std::atomic<SlotState> state;
@@ -70,11 +73,13 @@ struct alignas(64) PoolSlot {
 
 struct alignas(64) BackendSlot {
     std::atomic<SlotState> state;
-    std::atomic<std::uint32_t> incarnation;
+    std::atomic<std::uint32_t>
+        incarnation;                  // changes with the owner, and when a name lost one of its addresses
     std::atomic<std::uint32_t> pool;  // slot of its pool
     std::atomic<Health> health;
-    std::atomic<std::uint32_t> weight;
-    std::atomic<std::uint32_t> backup;        // 1 for a backup
+    std::atomic<std::uint16_t> weight;
+    std::atomic<std::uint16_t> backup;        // 1 for a backup
+    std::atomic<std::uint32_t> member;        // 1 while the pool's newest list has it, usable or not
     std::atomic<std::uint64_t> name;          // TextBlock
     std::atomic<std::uint64_t> addresses;     // AddressBlock
     std::atomic<std::int64_t> changed;        // unix seconds of the last change of health
@@ -91,8 +96,9 @@ static_assert(sizeof(AddressBlock) % alignof(Address) == 0);
 // What workers pick from: the usable backends of a pool, primaries or, when no primary is usable, backups.
 // Followed in memory by Eligible[count], then uint32_t[schedule_length] of indexes into them.
 struct Eligible {
-    std::uint32_t backend;      // slot
-    std::uint32_t incarnation;  // of that slot, so that an idle connection to an earlier owner is noticed
+    std::uint32_t backend;  // slot
+    std::uint32_t
+        incarnation;  // of that slot, so that an idle connection to an earlier owner or address is noticed
     std::uint32_t weight;
     std::uint32_t padding;
 };
@@ -115,6 +121,18 @@ struct alignas(64) BackendCell {
 };
 struct alignas(64) PoolCell {
     Word cursor;  // round robin: one fetch_add per first attempt
+};
+struct alignas(64) RouteCell {
+    Word cursor;  // the weighted split between a route's pools: one fetch_add per request
+};
+
+// How many of each kind: capacities, or the rows and slots below which there is memory.
+struct Rows {
+    std::uint32_t listeners = 0;
+    std::uint32_t routes = 0;
+    std::uint32_t pools = 0;
+    std::uint32_t backends = 0;
+    bool operator==(const Rows&) const = default;
 };
 
 enum class ColumnState : std::uint32_t { free, used };
@@ -140,13 +158,14 @@ struct alignas(64) Header {
     std::uint32_t version;
     std::uint32_t columns;  // capacities
     std::uint32_t listeners;
+    std::uint32_t routes;
     std::uint32_t pools;
     std::uint32_t backends;
     std::uint32_t catalog_rows;
-    std::uint64_t listener_slots, pool_slots, backend_slots;  // offsets
-    std::uint64_t origins;  // rows like a column's: listener, pool, backend, backend_detail
+    std::uint64_t listener_slots, route_slots, pool_slots, backend_slots;  // offsets
+    std::uint64_t origins;  // rows like a column's: listener, route, pool, backend, backend_detail
     std::uint64_t arena, arena_size;
-    std::uint64_t backend_cells, pool_cells;
+    std::uint64_t backend_cells, pool_cells, route_cells;
     std::uint64_t first_column, column_size;
     std::uint64_t row_table[metrics::scope_count];  // from the start of a column, or of the origins, to rows
     std::uint64_t journal;  // from the start of a column to its std::atomic<uint32_t>[backends]
@@ -162,8 +181,8 @@ struct alignas(64) Header {
 
 static_assert(offsetof(Header, magic) == 0 && offsetof(Header, version) == 8);
 static_assert(sizeof(Header) <= page);
-static_assert(sizeof(ListenerSlot) == 64 && sizeof(PoolSlot) == 64 && sizeof(BackendSlot) == 64);
-static_assert(sizeof(BackendCell) == 64 && sizeof(PoolCell) == 64);
+static_assert(sizeof(NamedSlot) == 64 && sizeof(PoolSlot) == 64 && sizeof(BackendSlot) == 64);
+static_assert(sizeof(BackendCell) == 64 && sizeof(PoolCell) == 64 && sizeof(RouteCell) == 64);
 static_assert(sizeof(ColumnHead) == 128 && offsetof(ColumnHead, epoch) == 64);
 static_assert(sizeof(PublishedPool) == 16 && sizeof(Eligible) == 16);
 static_assert(std::is_standard_layout_v<Header> && std::is_standard_layout_v<BackendSlot>);

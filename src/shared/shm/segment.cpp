@@ -34,13 +34,14 @@ void plan(const Capacity& capacity, Header& h) noexcept {
     h.version = layout_version;
     h.columns = capacity.columns;
     h.listeners = capacity.listeners;
+    h.routes = capacity.routes;
     h.pools = capacity.pools;
     h.backends = capacity.backends;
     h.catalog_rows = static_cast<std::uint32_t>(std::size(metrics::catalog));
 
     std::uint64_t at = page_up(sizeof(ColumnHead));
-    const std::uint64_t rows[] = {1, capacity.listeners, capacity.pools, capacity.backends,
-                                  capacity.backends};
+    const std::uint64_t rows[] = {
+        1, capacity.listeners, capacity.routes, capacity.pools, capacity.backends, capacity.backends};
     static_assert(std::size(rows) == metrics::scope_count);
     for (std::size_t s = 0; s < metrics::scope_count; s++) {
         h.row_table[s] = at;
@@ -53,6 +54,7 @@ void plan(const Capacity& capacity, Header& h) noexcept {
     at = page_up(sizeof(Header));
     const auto place = [&at](std::uint64_t bytes) { return std::exchange(at, at + page_up(bytes)); };
     h.listener_slots = place(std::uint64_t{capacity.listeners} * sizeof(ListenerSlot));
+    h.route_slots = place(std::uint64_t{capacity.routes} * sizeof(RouteSlot));
     h.pool_slots = place(std::uint64_t{capacity.pools} * sizeof(PoolSlot));
     h.backend_slots = place(std::uint64_t{capacity.backends} * sizeof(BackendSlot));
     h.origins = place(rows_end);
@@ -60,6 +62,7 @@ void plan(const Capacity& capacity, Header& h) noexcept {
     h.arena = place(h.arena_size);
     h.backend_cells = place(std::uint64_t{capacity.backends} * sizeof(BackendCell));
     h.pool_cells = place(std::uint64_t{capacity.pools} * sizeof(PoolCell));
+    h.route_cells = place(std::uint64_t{capacity.routes} * sizeof(RouteCell));
     h.first_column = at;
     h.total_size = at + h.column_size * capacity.columns;
 }
@@ -68,8 +71,8 @@ void plan(const Capacity& capacity, Header& h) noexcept {
 
 Result<Segment, std::string> Segment::create(const Capacity& capacity) {
     if (!in_range(capacity.columns, 2, 4096) || !in_range(capacity.listeners, 1, 65536) ||
-        !in_range(capacity.pools, 1, 65536) || !in_range(capacity.backends, 1, 1u << 20) ||
-        !in_range(capacity.arena, page, 1ull << 40)) {
+        !in_range(capacity.routes, 1, 65536) || !in_range(capacity.pools, 1, 65536) ||
+        !in_range(capacity.backends, 1, 1u << 20) || !in_range(capacity.arena, page, 1ull << 40)) {
         return Failed{std::string("shared table: a capacity is out of range")};
     }
     Header planned{};
@@ -101,7 +104,7 @@ Result<Segment, std::string> Segment::create(const Capacity& capacity) {
     }
     plan(capacity, segment.header());
     segment.header().start_time = std::time(nullptr);
-    if (auto error = segment.reserve_column(0, 0, 0, 0, false); !error.empty()) {  // the master's
+    if (auto error = segment.reserve_column(0, {}, false); !error.empty()) {  // the master's
         return Failed{"shared table: " + error};
     }
     return segment;
@@ -142,35 +145,37 @@ std::string Segment::commit(std::uint64_t offset, std::uint64_t size) const {
     return {};
 }
 
-std::string Segment::reserve_column(std::uint32_t column, std::uint32_t listeners, std::uint32_t pools,
-                                    std::uint32_t backends, bool backend_detail) const {
+std::string Segment::reserve_column(std::uint32_t column, const Rows& rows, bool backend_detail) const {
     const auto start = column_at(column);
     auto error = commit(
         start, header().row_table[static_cast<std::size_t>(Scope::process)] + row_bytes(Scope::process));
-    const auto rows = [&](Scope scope, std::uint32_t count) {
+    const auto back = [&](Scope scope, std::uint32_t count) {
         if (error.empty()) error = commit(row_at(start, scope, 0), count * row_bytes(scope));
     };
-    rows(Scope::listener, listeners);
-    rows(Scope::pool, pools);
-    rows(Scope::backend, backends);
-    rows(Scope::backend_detail, backend_detail ? backends : 0);
+    back(Scope::listener, rows.listeners);
+    back(Scope::route, rows.routes);
+    back(Scope::pool, rows.pools);
+    back(Scope::backend, rows.backends);
+    back(Scope::backend_detail, backend_detail ? rows.backends : 0);
     if (error.empty())
-        error = commit(start + header().journal, backends * sizeof(std::atomic<std::uint32_t>));
+        error = commit(start + header().journal, rows.backends * sizeof(std::atomic<std::uint32_t>));
     return error;
 }
 
-std::string Segment::reserve_slots(std::uint32_t listeners, std::uint32_t pools, std::uint32_t backends,
-                                   std::uint32_t detail) const {
+std::string Segment::reserve_slots(const Rows& rows, std::uint32_t detail) const {
     const Header& h = header();
     const std::pair<std::uint64_t, std::uint64_t> ranges[] = {
-        {h.listener_slots, listeners * sizeof(ListenerSlot)},
-        {h.pool_slots, pools * sizeof(PoolSlot)},
-        {h.backend_slots, backends * sizeof(BackendSlot)},
-        {h.backend_cells, backends * sizeof(BackendCell)},
-        {h.pool_cells, pools * sizeof(PoolCell)},
-        {row_at(h.origins, Scope::listener, 0), listeners * row_bytes(Scope::listener)},
-        {row_at(h.origins, Scope::pool, 0), pools * row_bytes(Scope::pool)},
-        {row_at(h.origins, Scope::backend, 0), backends * row_bytes(Scope::backend)},
+        {h.listener_slots, rows.listeners * sizeof(ListenerSlot)},
+        {h.route_slots, rows.routes * sizeof(RouteSlot)},
+        {h.pool_slots, rows.pools * sizeof(PoolSlot)},
+        {h.backend_slots, rows.backends * sizeof(BackendSlot)},
+        {h.backend_cells, rows.backends * sizeof(BackendCell)},
+        {h.pool_cells, rows.pools * sizeof(PoolCell)},
+        {h.route_cells, rows.routes * sizeof(RouteCell)},
+        {row_at(h.origins, Scope::listener, 0), rows.listeners * row_bytes(Scope::listener)},
+        {row_at(h.origins, Scope::route, 0), rows.routes * row_bytes(Scope::route)},
+        {row_at(h.origins, Scope::pool, 0), rows.pools * row_bytes(Scope::pool)},
+        {row_at(h.origins, Scope::backend, 0), rows.backends * row_bytes(Scope::backend)},
         {row_at(h.origins, Scope::backend_detail, 0), detail * row_bytes(Scope::backend_detail)},
     };
     for (const auto& [offset, size] : ranges) {

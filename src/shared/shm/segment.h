@@ -16,10 +16,11 @@
 namespace lb::shm {
 
 // How much the table can ever hold. Memory is sparse: only what is reserved or touched costs.
-// Limits: columns 2-4096, listeners and pools 1-65536, backends 1-1048576, arena one page to 1 TiB.
+// Limits: columns 2-4096, listeners, routes and pools 1-65536, backends 1-1048576, arena one page to 1 TiB.
 struct Capacity {
     std::uint32_t columns = 128;
     std::uint32_t listeners = 1024;
+    std::uint32_t routes = 8192;
     std::uint32_t pools = 4096;
     std::uint32_t backends = 65536;
     std::uint64_t arena = 1ull << 30;
@@ -37,6 +38,7 @@ class Segment {
     ListenerSlot& listener(std::uint32_t i) const noexcept {
         return part<ListenerSlot>(header().listener_slots)[i];
     }
+    RouteSlot& route(std::uint32_t i) const noexcept { return part<RouteSlot>(header().route_slots)[i]; }
     PoolSlot& pool(std::uint32_t i) const noexcept { return part<PoolSlot>(header().pool_slots)[i]; }
     BackendSlot& backend(std::uint32_t i) const noexcept {
         return part<BackendSlot>(header().backend_slots)[i];
@@ -45,6 +47,7 @@ class Segment {
         return part<BackendCell>(header().backend_cells)[i];
     }
     PoolCell& pool_cell(std::uint32_t i) const noexcept { return part<PoolCell>(header().pool_cells)[i]; }
+    RouteCell& route_cell(std::uint32_t i) const noexcept { return part<RouteCell>(header().route_cells)[i]; }
 
     ColumnHead& column(std::uint32_t i) const noexcept { return *part<ColumnHead>(column_at(i)); }
     // The words of one row of a column, metrics::row_words(scope) of them.
@@ -73,12 +76,10 @@ class Segment {
     // killing a process at its next write. What is there already stays. Returns errno text or "".
     [[nodiscard]] std::string commit(std::uint64_t offset, std::uint64_t size) const;
     // The same for a column's head and process row, and its rows and journal below the given numbers.
-    [[nodiscard]] std::string reserve_column(std::uint32_t column, std::uint32_t listeners,
-                                             std::uint32_t pools, std::uint32_t backends,
+    [[nodiscard]] std::string reserve_column(std::uint32_t column, const Rows& rows,
                                              bool backend_detail) const;
     // The same for the slots, cells and origins below the given numbers; detail: rows of backend_detail in the origins.
-    [[nodiscard]] std::string reserve_slots(std::uint32_t listeners, std::uint32_t pools,
-                                            std::uint32_t backends, std::uint32_t detail) const;
+    [[nodiscard]] std::string reserve_slots(const Rows& rows, std::uint32_t detail) const;
     // Gives memory below [offset, offset+size) back; reads as zero afterwards. Whole pages inside the range only.
     void punch(std::uint64_t offset, std::uint64_t size) const noexcept;
     // The same for rows [first, last) of backends: their counters in one column, detail and journal too, or in the origins.

@@ -17,7 +17,8 @@ using test::eventually;
 using test::make_segment;
 using test::Process;
 
-constexpr Capacity small{.columns = 8, .listeners = 3, .pools = 5, .backends = 20, .arena = 1 << 20};
+constexpr Capacity small{
+    .columns = 8, .listeners = 3, .routes = 4, .pools = 5, .backends = 20, .arena = 1 << 20};
 
 Segment with_columns(std::uint32_t touched) {
     auto segment = make_segment(small);
@@ -54,7 +55,7 @@ TEST(Counters, GaugesGoDownAndAreClearedAlone) {
     EXPECT_TRUE(gauges_zero(segment, 2, Scope::backend, 6));
     EXPECT_TRUE(gauges_zero(segment, 1, Scope::backend, 7));
 
-    clear_gauges(segment, 2, small.listeners, small.pools, small.backends);
+    clear_gauges(segment, 2, {small.listeners, small.routes, small.pools, small.backends});
     EXPECT_TRUE(gauges_zero(segment, 2, Scope::backend, 7));
     EXPECT_TRUE(gauges_zero(segment, 2, Scope::listener, 1));
     EXPECT_EQ(sum<"lb_backend_in_flight">(segment, 7), 0u);

@@ -19,7 +19,8 @@ using test::bytes_in_memory;
 using test::make_segment;
 using test::Process;
 
-constexpr Capacity small{.columns = 4, .listeners = 3, .pools = 5, .backends = 1000, .arena = 1 << 20};
+constexpr Capacity small{
+    .columns = 4, .listeners = 3, .routes = 7, .pools = 5, .backends = 1000, .arena = 1 << 20};
 
 TEST(Segment, PartsFollowEachOtherOnPagesOfTheirOwn) {
     for (const auto& capacity : {small, Capacity{}}) {
@@ -30,12 +31,14 @@ TEST(Segment, PartsFollowEachOtherOnPagesOfTheirOwn) {
         const std::pair<std::uint64_t, std::uint64_t> parts[] = {
             {0, sizeof(Header)},
             {h.listener_slots, h.listeners * sizeof(ListenerSlot)},
+            {h.route_slots, h.routes * sizeof(RouteSlot)},
             {h.pool_slots, h.pools * sizeof(PoolSlot)},
             {h.backend_slots, h.backends * sizeof(BackendSlot)},
             {h.origins, h.journal},
             {h.arena, h.arena_size},
             {h.backend_cells, h.backends * sizeof(BackendCell)},
             {h.pool_cells, h.pools * sizeof(PoolCell)},
+            {h.route_cells, h.routes * sizeof(RouteCell)},
             {h.first_column, h.column_size * h.columns},
         };
         std::uint64_t end = 0;
@@ -46,7 +49,7 @@ TEST(Segment, PartsFollowEachOtherOnPagesOfTheirOwn) {
         }
         EXPECT_EQ(end, h.total_size);
         EXPECT_EQ(h.column_size % page, 0u);
-        const std::uint64_t rows[] = {1, h.listeners, h.pools, h.backends, h.backends};
+        const std::uint64_t rows[] = {1, h.listeners, h.routes, h.pools, h.backends, h.backends};
         end = sizeof(ColumnHead);
         for (std::size_t s = 0; s < metrics::scope_count; s++) {
             EXPECT_EQ(h.row_table[s] % page, 0u);
@@ -58,6 +61,7 @@ TEST(Segment, PartsFollowEachOtherOnPagesOfTheirOwn) {
         // The last word of everything is inside the mapping.
         segment.journal(h.columns - 1)[h.backends - 1].store(7);
         segment.backend_cell(h.backends - 1).in_flight.store(7);
+        segment.route_cell(h.routes - 1).cursor.store(7);
     }
 }
 
@@ -69,12 +73,16 @@ TEST(Segment, RowsOfDifferentOwnersNeverShareAWord) {
         for (std::uint32_t b = 0; b < small.backends; b++)
             column.add<"lb_backend_connects_total">(b, 0, b + 1 + c);
         for (std::uint32_t p = 0; p < small.pools; p++) column.add<"lb_retries_total">(p, 0, p + 1 + c);
+        for (std::uint32_t r = 0; r < small.routes; r++)
+            column.add<"lb_route_requests_total">(r, 2, r + 1 + c);
     }
     for (std::uint32_t b = 0; b < small.backends; b++) {
         segment.journal(1)[b].store(9);
         EXPECT_EQ(sum<"lb_backend_connects_total">(segment, b), 2 * b + 3);
     }
     for (std::uint32_t p = 0; p < small.pools; p++) EXPECT_EQ(sum<"lb_retries_total">(segment, p), 2 * p + 3);
+    for (std::uint32_t r = 0; r < small.routes; r++)
+        EXPECT_EQ(sum<"lb_route_requests_total">(segment, r, 2), 2 * r + 3);
 }
 
 TEST(Segment, SizeIsSealed) {
@@ -95,12 +103,12 @@ TEST(Segment, CostsNothingUntilItIsUsed) {
 TEST(Segment, ReservedRowsHaveMemoryAndPunchingTakesItBack) {
     const auto segment = make_segment({});
     const auto before = bytes_in_memory(segment);
-    EXPECT_EQ(segment.reserve_column(3, 10, 10, 10'000, false), "");
+    EXPECT_EQ(segment.reserve_column(3, {10, 10, 10, 10'000}, false), "");
     const auto backend_rows = 10'000 * metrics::row_words(Scope::backend) * 8;
     const auto plain = bytes_in_memory(segment) - before;
     EXPECT_GE(plain, backend_rows + 10'000 * 4);
-    EXPECT_LT(plain, backend_rows + 10'000 * 4 + 10 * page);
-    EXPECT_EQ(segment.reserve_column(3, 10, 10, 10'000, true), "");
+    EXPECT_LT(plain, backend_rows + 10'000 * 4 + 12 * page);
+    EXPECT_EQ(segment.reserve_column(3, {10, 10, 10, 10'000}, true), "");
     EXPECT_GE(bytes_in_memory(segment) - before,
               plain + 10'000 * metrics::row_words(Scope::backend_detail) * 8);
 
@@ -112,7 +120,7 @@ TEST(Segment, ReservedRowsHaveMemoryAndPunchingTakesItBack) {
     EXPECT_EQ(bytes_in_memory(segment), reserved + page);  // the cell alone: it was not reserved
 
     segment.punch_column(3, 0, 10'000);
-    EXPECT_LT(bytes_in_memory(segment), before + 12 * page);
+    EXPECT_LT(bytes_in_memory(segment), before + 14 * page);
     EXPECT_EQ(segment.row(3, Scope::backend, 5)[0].load(), 0u);
 }
 
@@ -137,9 +145,10 @@ TEST(Segment, MemoryThatCannotBeHadIsAnErrorText) {
 }
 
 TEST(Segment, CapacitiesOutOfRangeAreRefused) {
-    for (const auto& bad : {Capacity{.columns = 1}, Capacity{.columns = 5000}, Capacity{.listeners = 0},
-                            Capacity{.pools = 0}, Capacity{.backends = 0}, Capacity{.backends = 2u << 20},
-                            Capacity{.arena = 0}, Capacity{.arena = 2ull << 40}}) {
+    for (const auto& bad :
+         {Capacity{.columns = 1}, Capacity{.columns = 5000}, Capacity{.listeners = 0}, Capacity{.routes = 0},
+          Capacity{.pools = 0}, Capacity{.backends = 0}, Capacity{.backends = 2u << 20}, Capacity{.arena = 0},
+          Capacity{.arena = 2ull << 40}}) {
         EXPECT_FALSE(Segment::create(bad).ok());
     }
 }
@@ -166,7 +175,7 @@ TEST(Segment, AMoveLeavesNothingBehind) {
 // In a child, the master's part is read-only and the rest is not.
 TEST(Segment, AChildCannotWriteTheMastersPart) {
     const auto segment = make_segment(small);
-    ASSERT_EQ(segment.reserve_slots(1, 1, 1, 1), "");
+    ASSERT_EQ(segment.reserve_slots({1, 1, 1, 1}, 1), "");
     ASSERT_EQ(segment.commit(segment.header().arena, page), "");
     const auto in_child = [&](auto write) {
         Process child([&] {
@@ -180,6 +189,7 @@ TEST(Segment, AChildCannotWriteTheMastersPart) {
     constexpr int faulted = 1000 + SIGSEGV;
     EXPECT_EQ(in_child([&] { segment.header().generation.store(9); }), faulted);
     EXPECT_EQ(in_child([&] { segment.listener(0).name.store(9); }), faulted);
+    EXPECT_EQ(in_child([&] { segment.route(0).name.store(9); }), faulted);
     EXPECT_EQ(in_child([&] { segment.pool(0).published.store(9); }), faulted);
     EXPECT_EQ(in_child([&] { segment.backend(0).weight.store(9); }), faulted);
     EXPECT_EQ(in_child([&] { segment.origin(Scope::backend, 0)[0].store(9); }), faulted);
@@ -189,11 +199,14 @@ TEST(Segment, AChildCannotWriteTheMastersPart) {
                   column.take(0);
                   column.add<"lb_requests_total">(0, 2);
                   column.quiescent();
+                  column.add<"lb_route_requests_total">(0, 2);
                   segment.pool_cell(0).cursor.fetch_add(1);
+                  segment.route_cell(0).cursor.fetch_add(2);
               }),
               0);
     EXPECT_EQ(segment.backend_cell(0).in_flight.load(), 1u);
     EXPECT_EQ(segment.pool_cell(0).cursor.load(), 1u);
+    EXPECT_EQ(segment.route_cell(0).cursor.load(), 2u);
 }
 
 }  // namespace

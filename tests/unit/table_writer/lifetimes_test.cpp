@@ -6,9 +6,9 @@
 #include <map>
 #include <thread>
 
+#include "shared/balance/round_robin.h"
 #include "shared/base/random.h"
 #include "support.h"
-#include "worker/balance/round_robin.h"
 
 namespace lb::test {
 namespace {

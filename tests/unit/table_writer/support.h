@@ -2,6 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,16 @@ inline config::Pool pool(std::string name, const std::vector<BackendSpec>& backe
     return p;
 }
 
+// NAME:80, a name to be resolved, with the addresses known now.
+inline config::Backend named(const std::string& name, const std::vector<std::uint32_t>& hosts) {
+    config::Backend backend;
+    backend.name = backend.host = name + ":80";
+    backend.dns_name = name;
+    backend.port = 80;
+    for (const auto host : hosts) backend.addresses.push_back(ipv4(host, 80));
+    return backend;
+}
+
 inline config::Config config(std::vector<config::Pool> pools,
                              const std::vector<std::string>& listeners = {"web"}) {
     config::Config c;
@@ -64,7 +75,7 @@ inline std::vector<BackendSpec> many(std::uint32_t n, std::uint32_t first = 0) {
 }
 
 inline constexpr shm::Capacity small_table{
-    .columns = 8, .listeners = 4, .pools = 8, .backends = 64, .arena = 1 << 20};
+    .columns = 8, .listeners = 4, .routes = 6, .pools = 8, .backends = 64, .arena = 1 << 20};
 
 // A table with its writer, and a clock moved by hand.
 struct Table {
@@ -80,6 +91,17 @@ struct Table {
         auto adopted = adopt(std::move(c), generation);
         writer->begin(adopted, generation);
         return adopted;
+    }
+    // The generation's members are now those of its first pool as `change` leaves them.
+    std::shared_ptr<const config::Config> update(const std::shared_ptr<const config::Config>& from,
+                                                 std::uint32_t generation,
+                                                 const std::function<void(config::Pool&)>& change) {
+        config::Config c = *from;
+        change(c.pools[0]);
+        auto updated = writer->update(std::move(c), generation);
+        EXPECT_TRUE(updated.ok()) << updated.error();
+        writer->flush();
+        return updated ? updated.value() : from;
     }
     // A column with a process in it, which is this one.
     shm::Column worker(const config::Config& c = {}, std::uint32_t generation = 1) {
