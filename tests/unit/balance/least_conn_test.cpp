@@ -1,5 +1,5 @@
 // The lowest (load + 1) / weight wins; equals have equal chances; large lists are sampled.
-#include "worker/balance/least_conn.h"
+#include "shared/balance/least_conn.h"
 
 #include <gtest/gtest.h>
 

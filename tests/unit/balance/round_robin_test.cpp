@@ -1,5 +1,5 @@
 // Round robin walks the published schedule; a retry goes on from the same place.
-#include "worker/balance/round_robin.h"
+#include "shared/balance/round_robin.h"
 
 #include <gtest/gtest.h>
 

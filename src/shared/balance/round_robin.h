@@ -1,4 +1,4 @@
-// worker/balance/round_robin.h -- weighted round robin over all workers. Pure: list, schedule and cursor in, choice out.
+// shared/balance/round_robin.h -- weighted round robin over all workers. Pure: list, schedule and cursor in, choice out.
 // The cursor belongs to the pool and is shared by all workers: one fetch_add per first attempt gives every attempt a
 // place of its own in the published schedule, so that shares are exact while the list does not change.
 // Cost: O(1) for a first attempt; a retry walks past the turns of what was tried.
@@ -7,8 +7,8 @@
 #include <optional>
 #include <span>
 
+#include "shared/balance/tried.h"
 #include "shared/shm/layout.h"
-#include "worker/balance/tried.h"
 
 namespace lb::balance {
 

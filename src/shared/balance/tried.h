@@ -1,4 +1,4 @@
-// worker/balance/tried.h -- the backends that an exchange has tried already, as every policy sees them. Pure.
+// shared/balance/tried.h -- the backends that an exchange has tried already, as every policy sees them. Pure.
 #pragma once
 #include <algorithm>
 #include <cstdint>

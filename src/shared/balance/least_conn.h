@@ -1,4 +1,4 @@
-// worker/balance/least_conn.h -- the backend with the least load for its weight. Pure: list, loads and chance in.
+// shared/balance/least_conn.h -- the backend with the least load for its weight. Pure: list, loads and chance in.
 // Cost: all are compared up to 16 backends; above that the best of 8 drawn by chance, so that 10 000 backends do not
 // make a request dearer: on average the best of 8 is in the least loaded ninth of the list.
 #pragma once
@@ -7,9 +7,9 @@
 #include <optional>
 #include <span>
 
+#include "shared/balance/tried.h"
 #include "shared/base/random.h"
 #include "shared/shm/layout.h"
-#include "worker/balance/tried.h"
 
 namespace lb::balance {
 
