@@ -26,6 +26,16 @@ Micros longest_check(const config::Config& config) {
     return longest;
 }
 
+// False when there were none.
+bool take_out_found(config::Config& config, const std::vector<std::size_t>& configured) {
+    bool any = false;
+    for (std::size_t i = 0; i < config.pools.size(); i++) {
+        any = any || config.pools[i].backends.size() > configured[i];
+        config.pools[i].backends.resize(configured[i]);
+    }
+    return any;
+}
+
 }  // namespace
 
 Reload::Reload(Core& core, std::function<void(bool, const std::string&)> first)
@@ -88,10 +98,7 @@ std::string Reload::prepare(config::Config& config) {
         if (config.global.daemon != before.daemon) say("daemon: a change needs a restart");
         config.global.daemon = before.daemon;
     }
-    if (std::string error = startup::check_logs(config); !error.empty()) return error;
-    number_ = core_.generations.next_number();
-    if (auto adopted = core_.writer.adopt(config, number_); !adopted) return adopted.error();
-    return {};
+    return startup::check_logs(config);
 }
 
 void Reload::launch(config::Loaded loaded) {
@@ -103,13 +110,37 @@ void Reload::launch(config::Loaded loaded) {
         log::warn("{}", warning);
         for (const CallerPtr& caller : waiting_) caller->info("warning: " + warning);
     }
-    if (std::string error = prepare(loaded.config); !error.empty()) {
-        number_ = 0;
-        return fail(error);
+    if (std::string error = prepare(loaded.config); !error.empty()) return fail(error);
+    resolving_ = std::move(loaded.config);
+    core_.membership.expect(resolving_);
+    phase_ = Phase::resolving;
+    deadline_ = monotonic_now() + Membership::patience;
+    if (core_.membership.settled()) resolved();
+}
+
+// Names that have no answer by now are backends without an address, until there is one.
+void Reload::resolved() {
+    if (!core_.membership.settled()) log::notice("not every name has an answer yet; going on without them");
+    auto filled = std::move(resolving_);
+    auto configured = core_.membership.fill(filled);
+    const std::uint32_t number = core_.generations.next_number();
+    auto adopted = core_.writer.adopt(filled, number);
+    // What was found must not stop what is written: what fits of it follows, see Membership.
+    const bool without = !adopted && take_out_found(filled, configured);
+    if (without) {
+        const std::string text = fmt::format("not all members found can join: {}", adopted.error());
+        log::warn("{}", text);
+        for (const CallerPtr& caller : waiting_) caller->info("warning: " + text);
+        adopted = core_.writer.adopt(filled, number);
     }
-    auto config = std::make_shared<const config::Config>(std::move(loaded.config));
-    const std::uint32_t workers = config->global.workers;
-    core_.generations.add(config, workers);
+    if (!adopted) return fail(adopted.error());
+    number_ = number;
+    const std::uint32_t workers = filled.global.workers;
+    Generation& generation = core_.generations.add(std::make_shared<const config::Config>(std::move(filled)),
+                                                   workers, std::move(configured));
+    if (without) core_.membership.admit(generation);
+    const ConfigPtr config = generation.config;
+    core_.membership.unexpect();
     if (std::string error = core_.accepting.open(*config, workers, opened_); !error.empty())
         return fail(error);
     // What was on its way out and is named again stays.
@@ -278,6 +309,7 @@ void Reload::drain_older() {
 }
 
 void Reload::look() {
+    if (phase_ == Phase::resolving && core_.membership.settled()) return resolved();
     if (phase_ == Phase::making_room) return make_room();
     if (phase_ != Phase::holding) return;
     std::erase_if(held_, [&](const SocketId& id) { return !core_.retirement.waits_for(id); });
@@ -290,6 +322,9 @@ void Reload::tick(Micros now) {
     switch (phase_) {
         case Phase::idle:
         case Phase::holding: return;  // bounded by the patience of the retirement
+        case Phase::resolving:
+            if (now >= deadline_) resolved();
+            return;
         case Phase::settling:
             if (now >= deadline_ || core_.board.pending() == 0) settled(number_);
             return;
@@ -347,6 +382,8 @@ void Reload::undo() {
 
 void Reload::finish(bool ok, const std::string& text) {
     phase_ = Phase::idle;
+    core_.membership.unexpect();
+    core_.membership.look();
     log::notice("{}", text);
     if (first_) {
         std::exchange(first_, {})(ok, text);

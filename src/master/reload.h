@@ -1,11 +1,13 @@
 // master/reload.h -- from a configuration to workers that serve it: the first start and every reload are the same run.
 //
-//   idle -> settling -> making_room -> starting -> holding -> idle
-//           |           |              |           `- sockets that nobody will name any more become quiet, so that the
-//           |           |              |              old workers, who alone can serve them, may stop accepting
-//           |           |              `- workers are forked; each says when it accepts
-//           |           `- a generation too many, or no free column: the oldest draining one is closed early
-//           `- new backends get their first verdict, at most one check timeout
+//   idle -> resolving -> settling -> making_room -> starting -> holding -> idle
+//           |            |           |              |           `- sockets that nobody will name any more become quiet, so that the
+//           |            |           |              |              old workers, who alone can serve them, may stop accepting
+//           |            |           |              `- workers are forked; each says when it accepts
+//           |            |           `- a generation too many, or no free column: the oldest draining one is closed early
+//           |            `- new backends get their first verdict, at most one check timeout
+//           `- names and sources of backends get their first answer, or a little time; what has none then is down, or joins
+//              when it comes
 //   Any error before `holding` leaves the old generation serving, undoes what was opened, and is told to whoever asked.
 //
 // Owns:  the state of the run, who waits for it, and who waits for the next one.
@@ -42,7 +44,7 @@ class Reload {
     void worker_ready(const Child& child);
     void worker_ended(const Child& child, int status);
     void tick(Micros now);
-    // After take_ended() and after sockets were retired: may let a waiting run go on.
+    // After take_ended(), after sockets were retired, and when names have answers: may let a waiting run go on.
     void look();
 
     // Stops the workers of a draining generation before its time, and counts it.
@@ -51,11 +53,12 @@ class Reload {
     [[nodiscard]] std::uint64_t failed() const noexcept { return failures_; }
 
  private:
-    enum class Phase : std::uint8_t { idle, settling, making_room, starting, holding };
+    enum class Phase : std::uint8_t { idle, resolving, settling, making_room, starting, holding };
 
     void begin_run();
     void launch(config::Loaded loaded);
     std::string prepare(config::Config& config);
+    void resolved();
     void settled(std::uint32_t number);
     void make_room();
     void start_all(const std::vector<std::uint32_t>& columns);
@@ -74,6 +77,7 @@ class Reload {
     Core& core_;
     std::function<void(bool, const std::string&)> first_;
     Phase phase_ = Phase::idle;
+    config::Config resolving_;  // in that phase
     std::uint32_t number_ = 0;  // of the generation being started
     Micros deadline_ = 0;
     bool begun_ = false;  // the table publishes the new membership

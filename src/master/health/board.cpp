@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -53,6 +54,7 @@ struct Board::State {
         std::unique_ptr<Probe> probe;
         EventPtr event;
         bool answered = false;
+        std::optional<Outcome> failure = std::nullopt;  // of the first address that failed
     };
     struct Entry {
         std::shared_ptr<const config::Config> owner;  // keeps the two below
@@ -61,6 +63,7 @@ struct Board::State {
         Verdict verdict;
         Micros started = 0;       // of the last check; 0: none yet
         std::uint64_t round = 0;  // of configure
+        bool lost = false;        // down for want of an address, and reported so
         std::unique_ptr<Flight> flight;
     };
 
@@ -69,13 +72,15 @@ struct Board::State {
     void configure(const std::vector<std::shared_ptr<const config::Config>>& generations);
     void adopt(const std::shared_ptr<const config::Config>& owner, const config::Pool& pool,
                const config::Backend& backend);
+    void enter(Entry& entry, std::uint32_t slot);
+    void lose(Entry& entry, std::uint32_t slot);
     void suspect(std::uint32_t slot);
     void stop();
 
     void turn();
     void wake();
     void start(std::uint32_t slot, Micros now);
-    void launch(std::uint32_t slot, std::size_t address);
+    void launch(std::uint32_t slot, std::size_t address, std::optional<Outcome> failure = std::nullopt);
     void step(std::uint32_t slot, Step step);
     void expire(std::uint32_t slot);
     void conclude(std::uint32_t slot, const Outcome& outcome);
@@ -93,7 +98,8 @@ struct Board::State {
     Random random{static_cast<std::uint64_t>(monotonic_now())};
     EventPtr timer;
     std::vector<std::uint32_t>
-        released;  // no longer checked by their pool's own wish, and not up: to be reported up
+        released;  // not up, and by their pool's wish nobody waits for a check: to be reported up
+    std::vector<std::uint32_t> unresolved;  // to be reported down at the end of configure()
     std::vector<std::function<void()>> waiting;
     Micros local_logged = 0;
 };
@@ -111,7 +117,8 @@ void Board::State::configure(const std::vector<std::shared_ptr<const config::Con
         }
     }
     for (auto it = entries.begin(); it != entries.end();) {
-        if (it->second.round == round && it->second.pool->check.kind != config::CheckKind::off) {
+        if (it->second.round == round && (it->second.pool->check.kind != config::CheckKind::off ||
+                                          it->second.backend->addresses.empty())) {
             ++it;
             continue;
         }
@@ -122,6 +129,9 @@ void Board::State::configure(const std::vector<std::shared_ptr<const config::Con
         land(entry, it->first);
         agenda.remove(it->first);
         it = entries.erase(it);
+    }
+    for (const std::uint32_t slot : std::exchange(unresolved, {})) {
+        reports.verdict(slot, Health::down, reports.why_unresolved(*entries.at(slot).backend));
     }
     wake();
 }
@@ -134,20 +144,34 @@ void Board::State::adopt(const std::shared_ptr<const config::Config>& owner, con
         Entry& entry = it->second;
         if (entry.round == round) return;  // a newer generation names it
         // The same slot with another owner: what was learnt about the old one does not count.
+        const bool named = !backend.dns_name.empty();
         const bool same = entry.pool->name == pool.name && entry.backend->name == backend.name &&
-                          entry.backend->addresses == backend.addresses;
+                          entry.backend->dns_name == backend.dns_name &&
+                          (named || entry.backend->addresses == backend.addresses);
         if (same) {
-            // Another check, or another pace: at once, not when the old one would have been due.
-            if (!off && !(entry.pool->check == pool.check) && !entry.flight)
-                agenda.set(backend.slot, monotonic_now());
+            const bool moved = entry.backend->addresses != backend.addresses;
+            const bool other_check =
+                !(entry.pool->check == pool.check) || entry.pool->send_proxy != pool.send_proxy;
+            const bool had_none = entry.backend->addresses.empty();
             entry.owner = owner;
             entry.pool = &pool;
             entry.backend = &backend;
             entry.round = round;
+            if (moved) land(entry, backend.slot);
+            if (backend.addresses.empty()) return lose(entry, backend.slot);
+            if (off) return;
+            if (had_none) {
+                enter(entry, backend.slot);
+                if (pool.check.start_up) released.push_back(backend.slot);
+                return;
+            }
+            // Another place, check or pace: at once, not when the old one would have been due.
+            if ((moved || other_check) && !entry.flight) agenda.set(backend.slot, monotonic_now());
             return;
         }
         if (entry.verdict.health() == Health::checking) pending--;
         land(entry, backend.slot);
+        agenda.remove(backend.slot);
         entries.erase(it);
     }
     Entry& entry = entries[backend.slot];
@@ -155,15 +179,34 @@ void Board::State::adopt(const std::shared_ptr<const config::Config>& owner, con
     entry.pool = &pool;
     entry.backend = &backend;
     entry.round = round;
-    entry.verdict = Verdict(off || pool.check.start_up ? Health::up : Health::checking);
+    entry.verdict = Verdict(Health::up);  // not counted in `pending` until enter() says so
+    if (backend.addresses.empty()) return lose(entry, backend.slot);
+    if (!off) enter(entry, backend.slot);
+}
+
+// It can be checked, and is so at once.
+void Board::State::enter(Entry& entry, std::uint32_t slot) {
+    entry.lost = false;
+    entry.verdict = Verdict(entry.pool->check.start_up ? Health::up : Health::checking);
     if (entry.verdict.health() == Health::checking) pending++;
-    if (!off) agenda.set(backend.slot, monotonic_now());
+    agenda.set(slot, monotonic_now());
+}
+
+// Its name leads nowhere (any more).
+void Board::State::lose(Entry& entry, std::uint32_t slot) {
+    if (std::exchange(entry.lost, true)) return;
+    agenda.remove(slot);
+    std::erase(released, slot);
+    if (entry.verdict.health() == Health::checking) pending--;
+    entry.verdict = Verdict(Health::down);
+    unresolved.push_back(slot);
 }
 
 void Board::State::suspect(std::uint32_t slot) {
     auto it = entries.find(slot);
     if (it == entries.end()) return;
     const Entry& entry = it->second;
+    if (entry.backend->addresses.empty()) return;
     if (entry.flight && !entry.flight->answered) return;  // being asked already
     const Micros soonest = std::max(monotonic_now(), entry.started + suspect_gap);
     if (const auto due = agenda.due(slot); due && *due <= soonest) return;
@@ -244,14 +287,16 @@ void Board::State::start(std::uint32_t slot, Micros now) {
     launch(slot, 0);
 }
 
-// One check tries the backend's addresses in their order, all within its one timeout: it passes when one of them does.
-void Board::State::launch(std::uint32_t slot, std::size_t address) {
+// One check tries the backend's addresses in their order, all within its one timeout: it passes when one of them does,
+// fails when one failed, and says nothing when this host was at fault each time.
+void Board::State::launch(std::uint32_t slot, std::size_t address, std::optional<Outcome> failure) {
     Entry& entry = entries.at(slot);
     entry.flight = std::make_unique<Flight>();
     entry.flight->board = this;
     entry.flight->slot = slot;
     entry.flight->address = address;
-    entry.flight->probe = make_probe(entry.pool->check, *entry.backend, entry.backend->addresses[address]);
+    entry.flight->failure = std::move(failure);
+    entry.flight->probe = make_probe(*entry.pool, *entry.backend, entry.backend->addresses[address]);
 
     Step first = entry.flight->probe->start();
     if (!first.over) {
@@ -275,10 +320,12 @@ void Board::State::launch(std::uint32_t slot, std::size_t address) {
 // Ends the flight first and speaks about it afterwards: a report may come back into this board.
 void Board::State::step(std::uint32_t slot, Step step) {
     Entry& entry = entries.at(slot);
-    const std::size_t next = entry.flight->address + 1;
-    if (step.outcome && step.outcome->kind == Outcome::Kind::fail && next < entry.backend->addresses.size()) {
-        launch(slot, next);
-        return;
+    if (step.outcome && step.outcome->kind != Outcome::Kind::pass) {
+        std::optional<Outcome> failure = std::move(entry.flight->failure);
+        if (!failure && step.outcome->kind == Outcome::Kind::fail) failure = *step.outcome;
+        const std::size_t next = entry.flight->address + 1;
+        if (next < entry.backend->addresses.size()) return launch(slot, next, std::move(failure));
+        if (failure) step.outcome = std::move(failure);
     }
     if (step.outcome) entry.flight->answered = true;
     if (step.over) land(entry, slot);

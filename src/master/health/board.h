@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct Reports {
     std::function<void(std::uint32_t slot, shm::Health, std::string_view reason)> verdict;
     // Each single check, for the counters.
     std::function<void(std::uint32_t slot, bool passed)> checked;
+    // The reason for a backend that has no address: its name does not resolve.
+    std::function<std::string(const config::Backend&)> why_unresolved;
 };
 
 class Board {
@@ -31,8 +34,9 @@ class Board {
     ~Board();
 
     // The generations alive, newest first: a backend slot is checked as the newest one that names it says.
-    // Slots that stay keep their verdict and their place in the schedule; new ones are checked at once;
-    // others are forgotten.
+    // Slots that stay keep their verdict and their place in the schedule; new ones, and those whose name has
+    // other addresses, are checked at once; others are forgotten. A backend without an address is down from
+    // within this call on, whatever its pool's check; with the first address it begins anew.
     void configure(const std::vector<std::shared_ptr<const config::Config>>& generations);
     // Slots without a first verdict yet. The master waits until this is 0, or its patience ends, before it
     // forks.

@@ -62,11 +62,12 @@ class Probe {
 
 // Connects, and that is all.
 std::unique_ptr<Probe> make_tcp_probe(const Address& address);
-// Sends one request and judges the status of the answer (RFC 9110 15); the body is not looked at.
-std::unique_ptr<Probe> make_http_probe(const config::Check& check, const config::Backend& backend,
+// Sends one request, behind a PROXY header of lb's own where the pool has them, and judges the status of the answer
+// (RFC 9110 15); the body is not looked at.
+std::unique_ptr<Probe> make_http_probe(const config::Pool& pool, const config::Backend& backend,
                                        const Address& address);
 // The probe that a pool's check asks for, of one of the backend's addresses; null for CheckKind::off.
-std::unique_ptr<Probe> make_probe(const config::Check& check, const config::Backend& backend,
+std::unique_ptr<Probe> make_probe(const config::Pool& pool, const config::Backend& backend,
                                   const Address& address);
 
 // An errno of a connection as an outcome: what this host lacked is `local`, everything else the backend's

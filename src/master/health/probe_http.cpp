@@ -10,6 +10,7 @@
 
 #include "master/health/probe.h"
 #include "shared/http/http1_parser.h"
+#include "shared/net/proxy_protocol.h"
 
 namespace lb::health {
 namespace {
@@ -19,15 +20,25 @@ using Kind = Outcome::Kind;
 constexpr http::HeadLimits limits{16 * 1024, 128};
 constexpr std::size_t most_body = 65536;
 
+// A pool with send_proxy expects it from everybody who speaks.
+std::string_view proxy_header(config::SendProxy kind) noexcept {
+    switch (kind) {
+        case config::SendProxy::off: return {};
+        case config::SendProxy::v1: return own_proxy_header(ProxyVersion::v1);
+        case config::SendProxy::v2: return own_proxy_header(ProxyVersion::v2);
+    }
+    return {};
+}
+
 class HttpProbe final : public Probe {
  public:
-    HttpProbe(const config::Check& check, const config::Backend& backend, const Address& address)
+    HttpProbe(const config::Pool& pool, const config::Backend& backend, const Address& address)
         : address_(address),
-          expect_(check.expect),
-          method_(check.method == "HEAD" ? http::Method::head : http::Method::get),
+          expect_(pool.check.expect),
+          method_(pool.check.method == "HEAD" ? http::Method::head : http::Method::get),
           request_(
-              fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lb-check\r\nConnection: close\r\n\r\n",
-                          check.method, check.path, backend.host)) {}
+              fmt::format("{}{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lb-check\r\nConnection: close\r\n\r\n",
+                          proxy_header(pool.send_proxy), pool.check.method, pool.check.path, backend.host)) {}
 
     Step start() override {
         Step step = connect(address_);
@@ -150,9 +161,9 @@ class HttpProbe final : public Probe {
 
 }  // namespace
 
-std::unique_ptr<Probe> make_http_probe(const config::Check& check, const config::Backend& backend,
+std::unique_ptr<Probe> make_http_probe(const config::Pool& pool, const config::Backend& backend,
                                        const Address& address) {
-    return std::make_unique<HttpProbe>(check, backend, address);
+    return std::make_unique<HttpProbe>(pool, backend, address);
 }
 
 }  // namespace lb::health

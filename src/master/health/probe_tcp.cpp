@@ -17,7 +17,7 @@ Outcome failed_with(int error) {
         case ENFILE:
         case ENOMEM:
         case ENOBUFS:
-        case EADDRNOTAVAIL:  // out of local ports
+        case EADDRNOTAVAIL:  // out of local ports; no_way_to() knows the other meaning
         case EAGAIN: return {Kind::local, errno_text(error)};
         case ECONNREFUSED: return {Kind::fail, "connection refused"};
         case ECONNRESET: return {Kind::fail, "connection reset"};
@@ -29,8 +29,26 @@ Outcome failed_with(int error) {
     }
 }
 
+namespace {
+
+// Whether this host has no address of its own from which to reach that one, such as any IPv6 address where IPv6 is off.
+// connect() says the same when the local ports are used up, but those of UDP are others.
+bool no_way_to(const Address& address) noexcept {
+    const Fd fd(socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    return fd && ::connect(fd.get(), &address.any.base, address.length) != 0 && errno == EADDRNOTAVAIL;
+}
+
+}  // namespace
+
 Step Probe::connect(const Address& address) {
     Connecting made = start_connect(address);
+    // Of a unix socket this says that its queue is full, which is not for want of anything here.
+    if (!made.fd && made.error == EAGAIN && address.family() == AF_UNIX) {
+        return {true, Outcome{Outcome::Kind::fail, "its queue of connections is full"}};
+    }
+    if (!made.fd && made.error == EADDRNOTAVAIL && no_way_to(address)) {
+        return {true, Outcome{Outcome::Kind::fail, "this host has no address to reach it from"}};
+    }
     if (!made.fd) return {true, failed_with(made.error)};
     fd_ = std::move(made.fd);
     return {};
@@ -84,12 +102,12 @@ class TcpProbe final : public Probe {
 
 std::unique_ptr<Probe> make_tcp_probe(const Address& address) { return std::make_unique<TcpProbe>(address); }
 
-std::unique_ptr<Probe> make_probe(const config::Check& check, const config::Backend& backend,
+std::unique_ptr<Probe> make_probe(const config::Pool& pool, const config::Backend& backend,
                                   const Address& address) {
-    switch (check.kind) {
+    switch (pool.check.kind) {
         case config::CheckKind::off: return nullptr;
         case config::CheckKind::tcp: return make_tcp_probe(address);
-        case config::CheckKind::http: return make_http_probe(check, backend, address);
+        case config::CheckKind::http: return make_http_probe(pool, backend, address);
     }
     return nullptr;
 }

@@ -5,14 +5,23 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "shared/net/event_ptr.h"
@@ -146,7 +155,8 @@ class BoardTest : public testing::Test {
                 Reports{[this](std::uint32_t slot, Health health, std::string_view reason) {
                             verdicts[slot].push_back({health, std::string(reason)});
                         },
-                        [this](std::uint32_t slot, bool passed) { checks[slot] += passed ? '+' : '-'; }}};
+                        [this](std::uint32_t slot, bool passed) { checks[slot] += passed ? '+' : '-'; },
+                        [](const config::Backend& backend) { return "cannot resolve " + backend.dns_name; }}};
 
     static config::Check tcp(int interval_ms = 200, int timeout_ms = 100, std::uint32_t rise = 2,
                              std::uint32_t fall = 3) {
@@ -506,6 +516,200 @@ TEST_F(BoardTest, stop_drops_everything) {
     EXPECT_EQ(open_descriptors(), before);
     EXPECT_EQ(silent.connections, 1);
     board.stop();  // twice does no harm
+}
+
+// --- names and their addresses
+
+class NamedTest : public BoardTest {
+ protected:
+    // One backend, a name, with these addresses now.
+    static std::shared_ptr<config::Config> named(const config::Check& check,
+                                                 const std::vector<std::uint16_t>& ports) {
+        auto made = config_of(check, {1});
+        config::Backend& backend = made->pools[0].backends[0];
+        backend.name = backend.host = "db.example:80";
+        backend.dns_name = "db.example";
+        backend.port = 80;
+        backend.addresses.clear();
+        for (const std::uint16_t port : ports) backend.addresses.push_back(loopback(port));
+        return made;
+    }
+};
+
+TEST_F(NamedTest, without_an_address_it_is_down_at_once_and_nobody_waits_for_it) {
+    board.configure({named(tcp(), {})});
+    EXPECT_EQ(board.pending(), 0u);
+    EXPECT_EQ(verdicts[0], (std::vector<Said>{{Health::down, "cannot resolve db.example"}}));
+    board.suspect(0);
+    board.configure({named(tcp(), {})});
+    EXPECT_EQ(verdicts[0].size(), 1u);
+    EXPECT_TRUE(checks.empty());
+}
+
+TEST_F(NamedTest, its_first_address_is_checked_at_once_and_decides) {
+    Server server(base.get(), "");
+    board.configure({named(tcp(60'000), {})});
+    board.configure({named(tcp(60'000), {server.port})});
+    EXPECT_EQ(board.pending(), 1u);
+    ASSERT_TRUE(settled());
+    EXPECT_EQ(verdicts[0].back(), (Said{Health::up, ""})) << "rise is about a verdict that stands";
+    EXPECT_EQ(checks[0], "+");
+
+    // Gone stale: down whatever `fall` says.
+    board.configure({named(tcp(60'000), {})});
+    EXPECT_EQ(verdicts[0].back(), (Said{Health::down, "cannot resolve db.example"}));
+}
+
+TEST_F(NamedTest, another_address_keeps_the_verdict_and_is_checked_at_once) {
+    Server one(base.get(), "");
+    Server two(base.get(), "");
+    board.configure({named(tcp(60'000), {one.port})});
+    ASSERT_TRUE(settled());
+    board.configure({named(tcp(60'000), {two.port})});
+    EXPECT_EQ(board.pending(), 0u);
+    ASSERT_TRUE(until([&] { return two.connections == 1; }));
+    ASSERT_TRUE(until([&] { return checks[0] == "++"; }));
+    EXPECT_EQ(verdicts[0], (std::vector<Said>{{Health::up, ""}}));
+    EXPECT_EQ(one.connections, 1);
+}
+
+TEST_F(NamedTest, a_check_under_way_to_an_address_that_went_does_not_count) {
+    Server silent(base.get(), "");
+    silent.keep_open = true;
+    Server good(base.get(), "HTTP/1.1 200 OK\r\n\r\n");
+    board.configure({named(http(60'000, 5000), {silent.port})});
+    ASSERT_TRUE(until([&] { return silent.connections == 1; }));
+    board.configure({named(http(60'000, 5000), {good.port})});
+    ASSERT_TRUE(settled());
+    EXPECT_EQ(verdicts[0], (std::vector<Said>{{Health::up, ""}}));
+}
+
+// A network of the calling thread alone, that has the loopback and what is written into these files of
+// /proc/sys/net.
+bool own_network(const std::map<std::string, std::string>& settings) {
+    if (unshare(CLONE_NEWNET) != 0) return false;
+    const Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq loopback_up{};
+    std::strcpy(loopback_up.ifr_name, "lo");
+    loopback_up.ifr_flags = IFF_UP;
+    if (ioctl(fd.get(), SIOCSIFFLAGS, &loopback_up) != 0) return false;
+    return std::all_of(settings.begin(), settings.end(), [](const auto& each) {
+        std::ofstream file("/proc/sys/net/" + each.first);
+        file << each.second << std::flush;
+        return file.good();
+    });
+}
+
+TEST_F(NamedTest, an_address_without_a_way_to_it_hides_no_failure_of_the_others) {
+    bool made = true;
+    std::thread([&] {
+        made = own_network({{"ipv6/conf/all/disable_ipv6", "1"}});
+        if (!made) return;
+        const auto with = [&](std::vector<const char*> addresses) {
+            auto out = named(tcp(200, 100, 1, 1), {});
+            for (const char* each : addresses)
+                out->pools[0].backends[0].addresses.push_back(parse_address(each).value());
+            return out;
+        };
+        auto server = std::make_unique<Server>(base.get(), "");
+        const std::string four = "127.0.0.1:" + std::to_string(server->port);
+        board.configure({with({"[::1]:80", four.c_str()})});
+        ASSERT_TRUE(settled());
+        EXPECT_EQ(verdicts[0].back(), (Said{Health::up, ""})) << "the other one is tried";
+        board.configure({with({four.c_str(), "[::1]:80"})});
+        server.reset();
+        ASSERT_TRUE(until([&] { return verdicts[0].size() == 2; }));
+        EXPECT_EQ(verdicts[0].back(), (Said{Health::down, "connection refused"}));
+
+        board.configure({});
+        board.configure({with({"[::1]:80"})});
+        ASSERT_TRUE(settled());
+        EXPECT_EQ(verdicts[0].back(), (Said{Health::down, "this host has no address to reach it from"}));
+    }).join();
+    if (!made) GTEST_SKIP() << "no network of its own";
+}
+
+TEST_F(NamedTest, a_lack_of_ports_here_is_no_verdict) {
+    bool made = true;
+    std::thread([&] {
+        made = own_network({{"ipv4/ip_local_port_range", "40000 40000"}});
+        if (!made) return;
+        const Server holder(base.get(), "", false);  // it has the one port
+        ASSERT_EQ(holder.port, 40000);
+        board.configure({named(tcp(), {80})});
+        const Micros end = monotonic_now() + 200'000;
+        until([&] { return monotonic_now() >= end; });
+        EXPECT_TRUE(verdicts.empty());
+        EXPECT_EQ(board.pending(), 1u);
+    }).join();
+    if (!made) GTEST_SKIP() << "no network of its own";
+}
+
+TEST_F(NamedTest, without_checks_it_is_up_as_soon_as_it_has_an_address) {
+    for (const bool off : {true, false}) {
+        config::Check check = tcp(60'000);
+        check.start_up = !off;
+        if (off) check.kind = CheckKind::off;
+        Server server(base.get(), "");
+        verdicts.clear();
+        board.configure({});
+        board.configure({named(check, {})});
+        EXPECT_EQ(verdicts[0], (std::vector<Said>{{Health::down, "cannot resolve db.example"}}));
+        board.configure({named(check, {server.port})});
+        EXPECT_EQ(board.pending(), 0u);
+        ASSERT_TRUE(until([&] { return verdicts[0].size() == 2; }));
+        EXPECT_EQ(verdicts[0][1], (Said{Health::up, ""}));
+        board.configure({named(check, {})});
+        EXPECT_EQ(verdicts[0].back().health, Health::down);
+    }
+}
+
+// --- what stands in front of a check
+
+TEST_F(BoardTest, a_pool_with_send_proxy_gets_the_header_before_the_request) {
+    const std::string v2("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16);
+    for (const auto& [kind, expected] : {std::pair(config::SendProxy::v1, std::string("PROXY UNKNOWN\r\n")),
+                                         std::pair(config::SendProxy::v2, v2)}) {
+        Server server(base.get(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        auto config = config_of(http(60'000, 2000), {server.port});
+        config->pools[0].send_proxy = kind;
+        board.configure({config});
+        ASSERT_TRUE(until([&] { return server.ended == 1; }));
+        EXPECT_EQ(server.heard.substr(0, expected.size() + 4), expected + "GET ");
+        board.configure({});
+    }
+}
+
+TEST_F(BoardTest, a_tcp_check_says_nothing_even_with_send_proxy) {
+    Server server(base.get(), "");
+    auto config = config_of(tcp(60'000, 1000), {server.port});
+    config->pools[0].send_proxy = config::SendProxy::v1;
+    board.configure({config});
+    ASSERT_TRUE(until([&] { return server.ended == 1; }));
+    EXPECT_EQ(server.heard, "");
+}
+
+TEST_F(BoardTest, unix_sockets_are_checked) {
+    char directory[] = "/tmp/lb-board-XXXXXX";
+    ASSERT_NE(mkdtemp(directory), nullptr);
+    const std::string path = std::string(directory) + "/app.sock";
+    Address address;
+    address.any.un.sun_family = AF_UNIX;
+    std::memcpy(address.any.un.sun_path, path.data(), path.size());
+    address.length = static_cast<std::uint32_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+    Fd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(listening.get(), &address.any.base, address.length), 0);
+    ASSERT_EQ(listen(listening.get(), 16), 0);
+    auto config = config_of(tcp(100, 100, 1, 1), {1});
+    config->pools[0].backends[0].addresses = {address};
+    board.configure({config});
+    ASSERT_TRUE(settled());
+    EXPECT_EQ(verdicts[0], (std::vector<Said>{{Health::up, ""}}));
+    listening.reset();
+    ASSERT_TRUE(until([&] { return verdicts[0].size() == 2; }));
+    EXPECT_EQ(verdicts[0][1], (Said{Health::down, "connection refused"}));
+    unlink(path.c_str());
+    rmdir(directory);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // tests/unit/master/files_test.cpp -- the pid file, directories made at the start, and who may serve.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,6 +119,79 @@ TEST_F(Directories, ErrorsNameThePath) {
     std::ofstream(path("file")) << "x";
     const std::string error = startup::make_directories(path("file/lb/lb.pid"), {});
     EXPECT_NE(error.find("file/lb"), std::string::npos) << error;
+}
+
+// What make_directories() would answer, without making anything.
+TEST_F(Directories, ProblemsAreFoundWithoutMakingThem) {
+    EXPECT_EQ(startup::directories_problem(path("a/b/control.sock"), {}), "");
+    EXPECT_EQ(startup::directories_problem("", {}), "");
+    EXPECT_TRUE(fs::is_empty(dir_));
+    std::ofstream(path("file")) << "x";
+    for (const char* name : {"file/lb.pid", "file/lb/lb.pid", "file/x/lb/lb.pid"}) {
+        const std::string problem = startup::directories_problem(path(name), {});
+        EXPECT_EQ(problem.empty(), startup::make_directories(path(name), {}).empty()) << name << problem;
+    }
+    EXPECT_NE(startup::directories_problem(path("file/lb/lb.pid"), {}), "");
+}
+
+TEST_F(Directories, ThatThisUserMayNotMakeAreAProblem) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else first";
+    fs::create_directory(path("closed"));
+    fs::create_directory(path("open"));
+    ASSERT_EQ(chmod(dir_.c_str(), 0755), 0);
+    ASSERT_EQ(chmod(path("open").c_str(), 0777), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (setuid(65534) != 0) _exit(1);
+        if (startup::directories_problem(path("closed/lb/lb.pid"), {}).empty()) _exit(2);
+        if (!startup::directories_problem(path("open/lb/lb.pid"), {}).empty()) _exit(3);
+        _exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+}
+
+TEST_F(Directories, OfSomebodyElseInAPublicPlaceAreAProblemToo) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    fs::create_directories(path("public/lb"));
+    ASSERT_EQ(chmod(path("public").c_str(), 01777), 0);
+    ASSERT_EQ(chown(path("public/lb").c_str(), 12345, 12345), 0);
+    EXPECT_NE(startup::directories_problem(path("public/lb/control.sock"), {}), "");
+    EXPECT_NE(startup::directories_problem(path("public/lb/deeper/control.sock"), {}), "");
+}
+
+// Started as root it becomes another user, so it is done in a child. Directories of unix sockets are made on the way, for
+// that user, and the variables of socket activation go.
+TEST_F(Directories, AreMadeForUnixListenersBeforeTheUserChanges) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(chmod(dir_.c_str(), 0755), 0);
+    config::Config config;
+    config.global.user = "nobody";
+    config.global.control = path("control/control.sock");
+    config.listeners.resize(1);
+    config::Bind bind;
+    bind.address.any.un.sun_family = AF_UNIX;
+    const std::string socket = path("web/web.sock");
+    ASSERT_LT(socket.size(), sizeof bind.address.any.un.sun_path);
+    socket.copy(bind.address.any.un.sun_path, socket.size());
+    bind.address.length = sizeof(sockaddr_un);
+    config.listeners[0].binds.push_back(bind);
+    EXPECT_EQ(startup::socket_files(config), std::vector<std::string>{socket});
+    const pid_t pid = fork();
+    if (pid == 0) {
+        setenv("LISTEN_FDS", "2", 1);
+        setenv("LISTEN_PID", "1", 1);
+        setenv("LISTEN_FDNAMES", "a:b", 1);
+        std::vector<std::string> notices;
+        if (!startup::settle_in(config, notices).empty()) _exit(1);
+        if (getenv("LISTEN_FDS") != nullptr || getenv("LISTEN_PID") != nullptr) _exit(2);
+        if (getenv("LISTEN_FDNAMES") != nullptr) _exit(3);
+        _exit(access(path("web").c_str(), W_OK) == 0 ? 0 : 4);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
 }
 
 TEST(ChooseUser, AnUnknownOneIsAnError) {

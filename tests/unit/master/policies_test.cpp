@@ -181,7 +181,8 @@ TEST(ConnectionsThatFit, LeaveRoomForBackendsAndTheRest) {
 
 TEST(Cpus, AreAtLeastOne) { EXPECT_GE(startup::cpus(), 1U); }
 
-ConfigPtr with_backend(const std::string& name, std::uint32_t slot, bool start_up = false) {
+ConfigPtr with_backend(const std::string& name, std::uint32_t slot, bool start_up = false,
+                       bool resolved = true) {
     config::Config config;
     config.pools.resize(1);
     config.pools[0].name = "app";
@@ -189,6 +190,7 @@ ConfigPtr with_backend(const std::string& name, std::uint32_t slot, bool start_u
     config.pools[0].backends.resize(1);
     config.pools[0].backends[0].name = name;
     config.pools[0].backends[0].slot = slot;
+    if (resolved) config.pools[0].backends[0].addresses.emplace_back();
     return std::make_shared<const config::Config>(std::move(config));
 }
 
@@ -218,6 +220,13 @@ TEST(BackendNames, OneThatStartsUpCanGoDown) {
     BackendNames names;
     names.learn({with_backend("a1", 0, true)});
     EXPECT_TRUE(names.log_verdict(0, shm::Health::down, "refused"));
+}
+
+TEST(BackendNames, OneThatNeverHadAnAddressDoesNotGoDown) {
+    BackendNames names;
+    names.learn({with_backend("db.example:80", 0, true, false)});
+    EXPECT_FALSE(names.log_verdict(0, shm::Health::down, "cannot resolve db.example"));
+    EXPECT_TRUE(names.log_verdict(0, shm::Health::up, ""));
 }
 
 }  // namespace
