@@ -1,5 +1,7 @@
 #include "worker/worker.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "shared/base/log.h"
 #include "worker/client/acceptor.h"
 #include "worker/client/client_conns.h"
+#include "worker/exchange/mirror.h"
 #include "worker/exchange/services.h"
 
 namespace lb {
@@ -48,12 +51,14 @@ class Worker {
           logs_(context.config->logs, context.standard_output),
           backends_(io_, *context.table, column_, *context.config, context.number, context.workers,
                     context.channel),
-          services_{io_,        *context.table,
-                    column_,    *context.config,
-                    backends_,  logs_,
-                    exchanges_, wants_backend_histograms(*context.config),
-                    false,      {}},
-          conns_(services_) {}
+          matcher_(*context.config),
+          services_{io_,       *context.table, column_,    *context.config, matcher_,
+                    backends_, logs_,          exchanges_, mirrors_,        compressors_},
+          conns_(services_) {
+        services_.worker = context.number;
+        services_.pid = static_cast<std::uint32_t>(getpid());
+        services_.backend_histograms = wants_backend_histograms(*context.config);
+    }
 
     int run();
 
@@ -66,6 +71,7 @@ class Worker {
     void message(Channel::Received& got);
     void drain(Micros limit, bool close_idle);
     void end_of_turn();
+    void count_log_lines();
 
     ChildContext& context_;
     io::Io io_;
@@ -73,6 +79,9 @@ class Worker {
     AccessLogs logs_;
     io::ObjectPool<Exchange> exchanges_;
     Backends backends_;
+    route::Matcher matcher_;
+    Mirrors mirrors_{io_.wheel, io_.clock};
+    CompressorPool compressors_;
     Services services_;
     ClientConns conns_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
@@ -116,18 +125,26 @@ int Worker::run() {
         end_of_turn();
     }
     conns_.stop_all();
+    mirrors_.stop_all();
     end_of_turn();
-    logs_.flush();
+    logs_.close(io_.clock.now());
+    count_log_lines();
     return 0;
 }
 
 // No function of a connection or an exchange is on the stack here.
 void Worker::end_of_turn() {
     column_.add<"lb_loop_turns_total">();
+    mirrors_.sweep();
     exchanges_.sweep();
     conns_.sweep();
     backends_.sweep();
     io_.wake_again();
+}
+
+void Worker::count_log_lines() {
+    column_.add<"lb_log_lines_total">(0, 0, logs_.take_written());
+    column_.add<"lb_log_lines_dropped_total">(0, 0, logs_.take_dropped());
 }
 
 void Worker::tick() {
@@ -137,9 +154,8 @@ void Worker::tick() {
     io_.wheel.advance(now);
     conns_.settle();
     for (auto& acceptor : acceptors_) acceptor->resume();
-    logs_.flush();
-    if (const std::uint64_t dropped = logs_.take_dropped(); dropped > 0)
-        column_.add<"lb_log_lines_dropped_total">(0, 0, dropped);
+    logs_.flush(now);
+    count_log_lines();
     if (orphaned_ != 0 && !services_.draining && now - orphaned_ > master_grace) {
         log::warn("the master is gone; draining");
         drain(to_micros(context_.config->global.drain_timeout), true);

@@ -1,4 +1,7 @@
+// worker/backend/backend_conn.cpp -- the life of a connection: connecting, requests, deadlines, when it is kept, the end.
 #include "worker/backend/backend_conn.h"
+
+#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -6,25 +9,19 @@
 #include "worker/backend/backends.h"
 
 namespace lb {
-namespace {
-
-constexpr std::uint8_t most_interim = 16;  // 1xx answers before the final one; more is an attack or a fault
-constexpr int most_reads = 16;             // of one connection before others have their turn
-constexpr std::uint64_t raw_min = 32768;   // shorter rests of a body are cheaper to copy than to splice
-
-}  // namespace
 
 using io::Flow;
 using stream::Failure;
 
 BackendConn::BackendConn(io::Io& io, Backends& owner, std::uint32_t pool, std::uint32_t slot,
-                         std::uint32_t incarnation, Fd fd, bool connected)
+                         std::uint32_t incarnation, const Address& address, Fd fd, bool connected)
     : Conn(io, std::move(fd)),
       owner_(owner),
       pool_(pool),
       slot_(slot),
       incarnation_(incarnation),
-      state_(connected ? State::ready : State::connecting) {
+      state_(connected ? State::ready : State::connecting),
+      address_(address) {
     writable_ = connected;
     const Micros now = io.clock.now();
     if (!connected) deadline = now + to_micros(owner.pool(pool).traffic.connect_timeout);
@@ -43,11 +40,21 @@ Micros BackendConn::horizon() const noexcept {
 void BackendConn::lend(stream::ResponseUser& user) noexcept {
     user_ = &user;
     interim_ = 0;
-    paused_ = request_done_ = keep_alive_ = leftover_ = raw_ = sink_full_ = false;
+    paused_ = request_done_ = keep_alive_ = leftover_ = raw_ = sink_full_ = upgrade_ = false;
     if (state_ != State::connecting) {
         state_ = State::ready;
         deadline = 0;
     }
+}
+
+void BackendConn::wait(Micros limit) noexcept {
+    const Micros now = io_.clock.now();
+    io_.wheel.set(*this, limit == 0 ? 0 : now + limit, now);
+}
+
+// Inside an answer. The time of a tunnel is the client's side to watch.
+void BackendConn::wait_for_more() noexcept {
+    wait(state_ != State::body || paused_ || tunnel_ ? 0 : between_reads_);
 }
 
 void BackendConn::connected() {
@@ -85,12 +92,26 @@ void BackendConn::on_io() {
         const Flow flow = flush();
         request_progress();
         // A send that fails may still have an answer waiting behind it: read() decides.
-        if (flow == Flow::ok && user_ != nullptr) user_->on_backend_drained();
+        broken_ = broken_ || flow == Flow::gone;
+        if (flow == Flow::ok) {
+            if (tunnel_ && request_done_) shut_sending();
+            user_->on_backend_drained();
+        }
     } else if (writable_ && sink_full_) {
         sink_full_ = false;
         user_->on_backend_drained();
     }
     if (readable_ && user_ != nullptr) read();
+    if (tunnel_ && state_ == State::complete && user_ != nullptr) watch_for_reset();
+}
+
+// The backend has ended its side of a tunnel, and ours goes on: there is nothing to read, only to be told.
+void BackendConn::watch_for_reset() {
+    if (broken_ || (readable_ && take_socket_error(fd_.get()) != 0)) {
+        fail(Failure::cut);
+    } else {
+        readable_ = false;
+    }
 }
 
 void BackendConn::on_deadline() {
@@ -113,16 +134,21 @@ void BackendConn::on_deadline() {
 Flow BackendConn::send_request(const stream::RequestRecord& request) {
     state_ = State::waiting;
     method_ = request.method;
+    upgrade_ = request.upgrade;
     writer_.begin(request.body.kind);
     request_done_ = request.fin;
-    iovec parts[1 + stream::BodyWriter::most_parts];
+    iovec parts[2 + stream::BodyWriter::most_parts];
     int count = 0;
+    const auto add = [&](std::string_view bytes) {
+        parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+    };
+    if (!request.proxy_header.empty()) add(request.proxy_header);
     if (!writer_.chunked()) {
         // The payload lies directly behind the head: one block, one send.
-        parts[count++] = {const_cast<char*>(request.head.data()),
-                          request.head.size() + request.payload.size()};
+        add({request.head.data(), request.head.size() + request.payload.size()});
     } else {
-        parts[count++] = {const_cast<char*>(request.head.data()), request.head.size()};
+        add(request.head);
+        if (request.fin) writer_.set_trailers(request.trailers);
         writer_.frame(request.payload, request.fin, parts, count);
     }
     return send(parts, count);
@@ -138,10 +164,15 @@ Flow BackendConn::send_body(std::string_view payload, bool fin) {
         return Flow::full;
     }
     request_progress();
+    if (tunnel_ && fin && !pending()) shut_sending();
     return pending() ? Flow::full : Flow::ok;
 }
 
+// Its failure says that the connection is broken, which reading tells as well.
+void BackendConn::shut_sending() noexcept { (void)::shutdown(fd_.get(), SHUT_WR); }
+
 void BackendConn::sink_failed() {
+    broken_ = true;
     writable_ = false;
     readable_ = true;
     again_later();
@@ -158,169 +189,18 @@ void BackendConn::wait_for_response(Micros limit, Micros between_reads) {
 void BackendConn::request_progress() noexcept {
     if (state_ != State::waiting) return;
     if (request_done_ && !pending()) {
-        deadline = io_.clock.now() + response_limit_;
+        wait(response_limit_);
     } else {
         // Bytes wait for the backend: it must take some in time. None wait: the client is the slow one.
-        deadline = pending() || !writable_ ? io_.clock.now() + between_reads_ : 0;
+        wait(pending() || !writable_ ? between_reads_ : 0);
     }
 }
 
 void BackendConn::resume() {
     if (!paused_) return;
     paused_ = false;
-    if (state_ == State::body) deadline = io_.clock.now() + between_reads_;
+    if (state_ == State::body) wait_for_more();
     if (readable_ && user_ != nullptr) read();
-}
-
-void BackendConn::read() {
-    for (int reads = 0; readable_ && user_ != nullptr && !paused_; reads++) {
-        if (reads == most_reads) {
-            again_later();
-            return;
-        }
-        if (state_ == State::ready || state_ == State::waiting) {
-            if (!read_head()) return;
-        } else if (state_ == State::body) {
-            if (raw_ || reader_.raw_left() >= raw_min) {
-                // Before the call: it may end the exchange and lend this connection to the next one. Once bytes went
-                // into the pipe nothing may overtake them.
-                raw_ = true;
-                const io::Raw raw = user_->on_response_raw();
-                if (raw == io::Raw::refused) {
-                    raw_ = false;
-                } else {
-                    if (raw == io::Raw::full && user_ != nullptr) pause();
-                    if (readable_ && user_ != nullptr && !paused_) again_later();
-                    return;
-                }
-            }
-            read_body();
-        } else {
-            return;
-        }
-    }
-}
-
-// Returns whether reading may go on.
-bool BackendConn::read_head() {
-    const bool buffered = !partial_.empty();
-    const config::Traffic& limits = owner_.pool(pool_).traffic;
-    char* at;
-    std::size_t room;
-    if (buffered) {
-        if (!partial_.reserve(io_.buffers, 2048)) {
-            fail(Failure::bad_response);
-            return false;
-        }
-        at = partial_.tail();
-        room = partial_.room();
-    } else {
-        at = io_.in.area();
-        room = io::Scratch::size;
-    }
-    const Received got = receive(at, room);
-    switch (got.what) {
-        case Received::What::nothing: return false;
-        case Received::What::end:
-        case Received::What::failed:
-            fail(buffered || interim_ > 0 ? Failure::bad_response : Failure::closed);
-            return false;
-        case Received::What::data: break;
-    }
-    owner_.column_.add<"lb_backend_received_bytes_total">(slot_, 0, got.size);
-    if (state_ == State::ready) {  // an answer to a request that was not sent
-        fail(Failure::bad_response);
-        return false;
-    }
-    std::size_t seen = 0;
-    if (buffered) {
-        seen = partial_.size();
-        partial_.produced(got.size);
-        at = partial_.data();
-    }
-    std::size_t size = buffered ? partial_.size() : got.size;
-    http::ResponseHead& head = owner_.response_;
-    const http::HeadLimits head_limits{limits.max_header, limits.max_headers};
-    for (;;) {
-        const auto parsed = http::parse_response({at, size}, seen, head_limits, method_, head);
-        if (parsed.state == http::HeadResult::State::incomplete) {
-            if (!buffered || at != partial_.data()) {
-                // What is left of the received bytes moves to a buffer of its own until the rest arrives.
-                io::Buffer fresh;
-                if (!fresh.append(io_.buffers, {at, size})) {
-                    fail(Failure::bad_response);
-                    return false;
-                }
-                partial_ = std::move(fresh);
-            }
-            return true;
-        }
-        if (parsed.state == http::HeadResult::State::error ||
-            head.status == 101) {  // no upgrade was asked for
-            fail(Failure::bad_response);
-            return false;
-        }
-        at += parsed.consumed;
-        size -= parsed.consumed;
-        if (head.status >= 200) break;
-        // Interim answers end here (RFC 9110 15.2: a proxy may drop them if it did not ask itself).
-        if (++interim_ > most_interim) {
-            fail(Failure::bad_response);
-            return false;
-        }
-        seen = 0;
-        if (size == 0) {
-            partial_.release();
-            return true;
-        }
-    }
-    keep_alive_ = head.keep_alive;
-    idle_seconds_ = head.keep_alive_timeout;
-    reader_.begin(head.body);
-    const auto taken = reader_.take(at, size);
-    if (taken.error) {
-        fail(Failure::bad_response);
-        return false;
-    }
-    leftover_ = taken.consumed < size;
-    const bool fin = reader_.done();
-    state_ = fin ? State::complete : State::body;
-    if (fin && !leftover_) drained(got.size, room);
-    deadline = fin || paused_ ? 0 : io_.clock.now() + between_reads_;
-    // The head's views may point into partial_: it must outlive the call.
-    const io::Buffer held = std::move(partial_);
-    user_->on_response(head, taken.payload, fin);
-    return true;
-}
-
-void BackendConn::read_body() {
-    const Received got = receive(io_.in.area(), io::Scratch::size);
-    switch (got.what) {
-        case Received::What::nothing: return;
-        case Received::What::failed: fail(Failure::cut); return;
-        case Received::What::end:
-            if (!reader_.ended()) {
-                fail(Failure::cut);
-                return;
-            }
-            state_ = State::complete;
-            deadline = 0;
-            user_->on_response_body({}, true);
-            return;
-        case Received::What::data: break;
-    }
-    owner_.column_.add<"lb_backend_received_bytes_total">(slot_, 0, got.size);
-    const auto taken = reader_.take(io_.in.area(), got.size);
-    if (taken.error) {
-        fail(Failure::cut);
-        return;
-    }
-    leftover_ = taken.consumed < got.size;
-    const bool fin = reader_.done();
-    if (fin) state_ = State::complete;
-    if (fin && !leftover_) drained(got.size, io::Scratch::size);
-    deadline = fin ? 0 : io_.clock.now() + between_reads_;
-    user_->on_response_body(taken.payload, fin);
 }
 
 bool BackendConn::certain() noexcept {
@@ -338,6 +218,7 @@ bool BackendConn::certain() noexcept {
 void BackendConn::release() {
     user_ = nullptr;
     partial_.release();
+    trailers_.clear();
     owner_.column_.add<"lb_backend_sent_bytes_total">(slot_, 0, std::exchange(sent_, 0));
     if (certain()) {
         owner_.keep(*this);
@@ -358,13 +239,15 @@ void BackendConn::die() {
     state_ = State::dead;
     shut();
     partial_.release();
+    trailers_.clear();
     owner_.column_.sub<"lb_backend_connections">(slot_);
     owner_.retire(*this);
 }
 
 int BackendConn::raw_sink() {
-    const bool sending = (state_ == State::waiting || state_ == State::body) && !request_done_;
-    return sending && !writer_.chunked() && !pending() ? fd_.get() : -1;
+    const bool sending =
+        state_ == State::waiting || state_ == State::body || (tunnel_ && state_ == State::complete);
+    return sending && !request_done_ && !writer_.chunked() && !pending() && !broken_ ? fd_.get() : -1;
 }
 
 void BackendConn::raw_sent(std::uint64_t bytes, bool fin) {
@@ -378,23 +261,5 @@ void BackendConn::raw_sink_full() {
     sink_full_ = true;
     request_progress();
 }
-
-int BackendConn::raw_source(std::uint64_t& left) {
-    left = reader_.raw_left();
-    return left > 0 && readable_ && state_ == State::body ? fd_.get() : -1;
-}
-
-void BackendConn::raw_taken(std::uint64_t bytes) {
-    owner_.column_.add<"lb_backend_received_bytes_total">(slot_, 0, bytes);
-    reader_.raw_taken(bytes);
-    if (reader_.done()) {
-        state_ = State::complete;
-        deadline = 0;
-    } else {
-        deadline = paused_ ? 0 : io_.clock.now() + between_reads_;
-    }
-}
-
-void BackendConn::raw_source_empty() { readable_ = false; }
 
 }  // namespace lb

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "shared/balance/least_conn.h"
+#include "shared/balance/round_robin.h"
 #include "shared/net/socket.h"
-#include "worker/balance/least_conn.h"
-#include "worker/balance/round_robin.h"
 
 namespace lb {
 namespace {
@@ -19,7 +19,9 @@ Backends::Backends(io::Io& io, const shm::Segment& table, shm::Column& column, c
     : io_(io), table_(table), column_(column), config_(config), master_(master), pools_(config.pools.size()) {
     for (std::size_t i = 0; i < pools_.size(); i++) {
         // The pool's bound is for the whole node: each worker has its share, the first ones what is left over.
-        const std::uint32_t all = config.pools[i].keepalive;
+        // A PROXY header names one client for a whole connection: such a pool keeps none.
+        const bool kept = config.pools[i].send_proxy == config::SendProxy::off;
+        const std::uint32_t all = kept ? config.pools[i].keepalive : 0;
         pools_[i].most_idle = all / workers + (worker < all % workers ? 1 : 0);
     }
 }
@@ -91,23 +93,24 @@ Backends::Lent Backends::lend(std::uint32_t pool, BackendId backend, stream::Res
         forget(conn);
         conn.lend(user);
         column_.add<"lb_backend_reuses_total">(backend.slot);
-        return {&conn, true, true, false};
+        return {&conn, true, true, false, &conn.address_};
     }
     column_.add<"lb_backend_connects_total">(backend.slot);
     const auto* addresses = table_.block<shm::AddressBlock>(
         table_.backend(backend.slot).addresses.load(std::memory_order_acquire));
     if (addresses == nullptr || addresses->count == 0) return {};
     const bool more = skip + 1 < addresses->count;
-    Connecting begun = start_connect(addresses->data()[(idle.first_address + skip) % addresses->count]);
-    if (!begun.fd) return {nullptr, false, false, more};
-    BackendConn& conn = conns_.make(io_, *this, pool, backend.slot, backend.incarnation, std::move(begun.fd),
-                                    begun.connected);
+    const Address& address = addresses->data()[(idle.first_address + skip) % addresses->count];
+    Connecting begun = start_connect(address);
+    if (!begun.fd) return {nullptr, false, false, more, &address};
+    BackendConn& conn = conns_.make(io_, *this, pool, backend.slot, backend.incarnation, address,
+                                    std::move(begun.fd), begun.connected);
     if (!conn.watch()) {
         conn.die();
         return {};
     }
     conn.lend(user);
-    return {&conn, begun.connected, false, more};
+    return {&conn, begun.connected, false, more, &conn.address_};
 }
 
 void Backends::reached(std::uint32_t slot, std::uint32_t skip) noexcept {

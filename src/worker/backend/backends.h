@@ -50,7 +50,8 @@ class Backends {
         stream::BackendStream* stream = nullptr;  // null: the connect failed at once
         bool ready = false;                       // else on_backend_ready comes
         bool reused = false;
-        bool more = false;  // the backend has addresses that were not tried
+        bool more = false;                 // the backend has addresses that were not tried
+        const Address* address = nullptr;  // that was tried; valid until the end of the turn, and while lent
     };
     // skip: how many of the backend's addresses were tried in vain; they go round from the last good one.
     Lent lend(std::uint32_t pool, BackendId backend, stream::ResponseUser& user, Reuse reuse,

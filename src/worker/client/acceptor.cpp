@@ -2,18 +2,48 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <string>
+
+#include "shared/net/socket.h"
 
 namespace lb {
 namespace {
 
 constexpr int most_a_turn = 64;
 
+bool same_host(const Address& a, const Address& b) {
+    std::string first, second;
+    append_host(first, a);
+    append_host(second, b);
+    return a.family() == b.family() && first == second;
+}
+
+// Which bind of its listener a socket belongs to: by where it is bound (an inherited one keeps its number). One that is lent
+// may be of a bind that is gone; then the listener's first one says what its clients are used to.
+bool wants_proxy_header(const config::Listener& listener, int fd) {
+    const Address local = local_address(fd);
+    const auto is = [&](const config::Bind& bind) {
+        if (bind.inherited_fd >= 0) return bind.inherited_fd == fd;
+        if (local.family() == AF_UNIX || bind.address.port() != 0)
+            return to_string(bind.address) == to_string(local);
+        return same_host(bind.address, local);  // any port
+    };
+    const auto found = std::find_if(listener.binds.begin(), listener.binds.end(), is);
+    if (found != listener.binds.end()) return found->proxy_protocol;
+    return !listener.binds.empty() && listener.binds.front().proxy_protocol;
+}
+
 }  // namespace
 
 Acceptor::Acceptor(Services& services, ClientConns& conns, std::uint32_t listener, Fd fd, bool deferred,
                    std::uint64_t lent)
-    : s_(services), conns_(conns), listener_(listener), deferred_(deferred), lent_(lent), fd_(std::move(fd)) {
+    : s_(services),
+      conns_(conns),
+      entrance_{listener, deferred, wants_proxy_header(services.config.listeners[listener], fd.get())},
+      lent_(lent),
+      fd_(std::move(fd)) {
     event_.reset(event_new(s_.io.base.get(), fd_.get(), EV_READ | EV_PERSIST, callback, this));
     if (event_ && event_add(event_.get(), nullptr) != 0) event_.reset();
 }
@@ -30,8 +60,9 @@ bool Acceptor::accept_some() {
         socklen_t size = sizeof address.any;
         const int fd = accept4(fd_.get(), &address.any.base, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            address.length = size;
-            conns_.add(listener_, Fd(fd), address, deferred_);
+            // A unix client may have bound a path without its NUL: the kernel then says more than there is room for.
+            address.length = std::min<socklen_t>(size, sizeof address.any.un);
+            conns_.add(entrance_, Fd(fd), address);
             continue;
         }
         switch (errno) {
@@ -50,7 +81,7 @@ bool Acceptor::accept_some() {
 
 // Level-triggered and not accepted, the event would fire for ever. The clients wait in the queue until the next tick.
 void Acceptor::pause(std::uint32_t reason) {
-    s_.column.add<"lb_accept_pauses_total">(s_.config.listeners[listener_].slot, reason);
+    s_.column.add<"lb_accept_pauses_total">(s_.config.listeners[entrance_.listener].slot, reason);
     paused_ = true;
     if (event_) event_del(event_.get());
 }

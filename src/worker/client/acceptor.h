@@ -33,8 +33,7 @@ class Acceptor {
 
     Services& s_;
     ClientConns& conns_;
-    std::uint32_t listener_;
-    bool deferred_;
+    Entrance entrance_;
     bool paused_ = false;
     std::uint64_t lent_;
     Fd fd_;

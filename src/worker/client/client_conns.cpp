@@ -1,19 +1,21 @@
 #include "worker/client/client_conns.h"
 
+#include "shared/base/log.h"
+
 namespace lb {
 
 ClientConns::~ClientConns() { stop_all(); }
 
-void ClientConns::add(std::uint32_t listener, Fd fd, const Address& address, bool deferred) {
-    ClientConn& conn = pool_.make(s_, *this, listener, std::move(fd), address);
+void ClientConns::add(const Entrance& entrance, Fd fd, const Address& peer) {
+    ClientConn& conn = pool_.make(s_, *this, entrance, std::move(fd), peer);
     conn.next_ = first_;
     if (first_ != nullptr) first_->previous_ = &conn;
     first_ = &conn;
     open_++;
-    const std::uint32_t slot = s_.config.listeners[listener].slot;
+    const std::uint32_t slot = s_.config.listeners[entrance.listener].slot;
     s_.column.add<"lb_client_connections_total">(slot);
     s_.column.add<"lb_client_connections">(slot);
-    conn.accepted(deferred);
+    conn.accepted(entrance.deferred);
 }
 
 void ClientConns::gone(ClientConn& conn) noexcept {
@@ -31,6 +33,17 @@ void ClientConns::gone(ClientConn& conn) noexcept {
         unsettled_.pop_back();
     }
     pool_.retire(conn);
+}
+
+void ClientConns::proxy_error(const ClientConn& conn, const char* why) {
+    constexpr Micros log_every = 1'000'000;
+    const config::Listener& listener = s_.config.listeners[conn.listener_];
+    s_.column.add<"lb_proxy_header_errors_total">(listener.slot);
+    const Micros now = s_.io.clock.now();
+    if (proxy_error_logged_ != 0 && now - proxy_error_logged_ < log_every) return;
+    proxy_error_logged_ = now;
+    log::info("listener {}: closed a connection from {}, its PROXY header: {}", listener.name,
+              to_string(conn.peer_), why);
 }
 
 void ClientConns::settle() {

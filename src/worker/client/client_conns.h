@@ -17,7 +17,7 @@ class ClientConns {
     ~ClientConns();
 
     // Takes an accepted socket.
-    void add(std::uint32_t listener, Fd fd, const Address& address, bool deferred);
+    void add(const Entrance& entrance, Fd fd, const Address& peer);
     [[nodiscard]] std::size_t open() const noexcept { return open_; }
     [[nodiscard]] bool full() const noexcept { return open_ >= s_.config.global.connections; }
     // Once a tick: connections accepted before the last tick and not answered yet enter the epoll set.
@@ -34,12 +34,15 @@ class ClientConns {
         unsettled_.push_back(&conn);
     }
     void gone(ClientConn& conn) noexcept;
+    // A connection is closed because of its PROXY header, or for want of one.
+    void proxy_error(const ClientConn& conn, const char* why);
 
     Services& s_;
     io::ObjectPool<ClientConn> pool_;
     ClientConn* first_ = nullptr;
     std::size_t open_ = 0;
     std::vector<ClientConn*> unsettled_;  // accepted, not registered
+    Micros proxy_error_logged_ = 0;
 };
 
 }  // namespace lb

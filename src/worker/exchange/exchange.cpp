@@ -5,14 +5,32 @@
 #include <algorithm>
 
 #include "shared/base/log.h"
+#include "shared/net/proxy_protocol.h"
+#include "worker/exchange/edits.h"
 #include "worker/exchange/error_page.h"
 #include "worker/exchange/forward_headers.h"
+#include "worker/exchange/local_answer.h"
+#include "worker/exchange/mirror.h"
+#include "worker/exchange/request_id.h"
+#include "worker/exchange/rewrite.h"
+#include "worker/exchange/split.h"
+#include "worker/exchange/trusted_hops.h"
 
 namespace lb {
 namespace {
 
-// Bodies up to this size are kept for another try.
-constexpr std::size_t replay_limit = 16384;
+// The other end of the socket, where a PROXY header named somebody else as the client.
+std::string_view peer_text(const stream::ClientOrigin& origin, std::string& room) {
+    if (&origin.peer == &origin.client) return origin.text;
+    append_host(room, origin.peer);
+    return room;
+}
+
+// The Host of a request that names none (HTTP/1.0): something a backend can read as a host.
+std::string_view host_of(const config::Pool& pool) noexcept {
+    const bool named = !pool.backends.empty() && !pool.backends.front().host.starts_with("unix:");
+    return named ? std::string_view{pool.backends.front().host} : "localhost";
+}
 
 }  // namespace
 
@@ -20,77 +38,227 @@ using stream::Failure;
 using stream::Flow;
 
 void Exchange::begin(const http::RequestHead& head, std::string_view payload, bool fin) {
+    headed_ = s_.io.clock.now();
     method_ = head.method;
     framing_ = head.body;
     request_done_ = fin;
     request_bytes_ = payload.size();
-    pool_ = listener().pool;
-    record(head, payload);
-    if (record_.capacity() == 0) {
+    expects_ = head.expect_continue && !fin && head.minor > 0;
+    const stream::ClientOrigin origin = client_.origin();
+    const Hops hops(origin, listener(), head);
+    choose_route(head, hops);
+    if (rules_.own_times()) client_.set_times(rules_.client_body_timeout(), rules_.request_timeout());
+
+    RequestIdRoom id_room;
+    RequestFacts known;
+    known.head = &head;
+    known.client = hops.text();
+    known.client_port = hops.port();
+    std::string peer;
+    known.peer = peer_text(origin, peer);
+    known.scheme = hops.scheme();
+    if (listener().traffic.request_id)
+        known.request_id = request_id_of(head, hops.sender_trusted(), s_.io.random, id_room);
+    known.connection_request = origin.request;
+    add_names(known);
+    if (rules_.route != nullptr) known.unix_millis = unix_millis();
+
+    Rewritten rewritten = Rewritten::no;
+    if (rules_.route != nullptr && rules_.route->rewrite)
+        rewritten = rewrite_target(s_.target, *rules_.route->rewrite, {known});
+    if (!record(head, payload, hops, known, rewritten == Rewritten::yes)) {
         answer(End::header_too_large, 431, "");
-    } else if (method_ == http::Method::trace) {
-        answer(End::bad_request, 405, "TRACE is not served");
-    } else if (head.body.kind == http::BodyKind::length && head.body.length > listener().traffic.max_body) {
-        answer(End::body_too_large, 413, "");
-    } else if (request_bytes_ > listener().traffic.max_body) {
-        answer(End::body_too_large, 413, "");
-    } else if (pool_ == config::no_index) {
-        answer(End::no_route, 404, "");
-    } else {
-        if (head.expect_continue && !fin && head.minor > 0 && client_.send_continue() == Flow::gone) {
-            finish(End::client_gone);
-            return;
-        }
+    } else if (rewritten == Rewritten::too_long) {
+        answer(End::header_too_large, 414, "the rewritten path is too long");
+    } else if (!refused(head) && !answered_here(known)) {
         attempt(http::idempotent(method_) && fin ? Reuse::any : Reuse::recent);
+        if (mirrors_ && request_done_) mirror();
     }
+}
+
+void Exchange::choose_route(const http::RequestHead& head, const Hops& hops) {
+    std::uint32_t route = config::no_index;
+    if (!s_.config.routes.empty()) route = s_.matcher.find({listener_, head, hops.address()});
+    if (route == config::no_index) {
+        use_pool(listener().pool);
+    } else {
+        rules_.route = &s_.config.routes[route];
+        const config::Route& chosen = *rules_.route;
+        if (chosen.pools.size() == 1) {
+            use_pool(chosen.pools.front().pool);
+        } else if (!chosen.pools.empty()) {
+            auto& cursor = s_.table.route_cell(chosen.slot).cursor;
+            const auto at = cursor.fetch_add(1, std::memory_order_relaxed);
+            use_pool(chosen.pools[choose_share(chosen.pools, at)].pool);
+        }
+        mirrors_ = chosen.mirror && head.upgrade.empty() && is_chosen(chosen.mirror->share, s_.io.random);
+    }
+    log_ = rules_.access_log();
+    if (log_ != config::no_index && !s_.logs.wanted(log_, s_.io.random)) log_ = config::no_index;
+}
+
+void Exchange::add_names(RequestFacts& facts) const noexcept {
+    facts.listener = listener().name;
+    if (rules_.route != nullptr) facts.route = rules_.route->name;
+    facts.worker = s_.worker;
+    facts.pid = s_.pid;
+    facts.time_local = s_.io.wall.log_time();
+    facts.time_iso = s_.io.wall.iso_time();
 }
 
 void Exchange::refuse(End why, std::uint16_t status, std::string_view detail, std::string_view line) {
     request_done_ = false;
-    if (listener().access_log != config::no_index) {
+    log_ = rules_.access_log();
+    if (log_ != config::no_index && !s_.logs.wanted(log_, s_.io.random)) log_ = config::no_index;
+    if (log_ != config::no_index) {
+        const stream::ClientOrigin origin = client_.origin();
+        RequestFacts known;
+        std::string peer;
+        known.client = origin.text;
+        known.peer = peer_text(origin, peer);
+        known.client_port = origin.client.port();
+        const LineFormat& format = s_.logs.format(log_);
         // Enough to recognise it by; the rest of a head that is over its limits is not worth memory.
-        (void)record_.append(s_.io.buffers, line.substr(0, 1024));
-        line_end_ = referer_end_ = agent_end_ = static_cast<std::uint32_t>(record_.size());
+        line = line.substr(0, 1024);
+        record_ = s_.io.buffers.take(format.capture_bound(known, line));
+        http::Sink out(record_.tail(), record_.room());
+        format.capture_request(out, known, line);
+        record_.produced(out.size());
+        capture_end_ = static_cast<std::uint32_t>(record_.size());
     }
     answer(why, status, detail);
 }
 
-// [request line][referer][user agent][head][payload]: the log's texts first, so that the payload lies right behind
-// the head and both leave in one send.
-void Exchange::record(const http::RequestHead& head, std::string_view payload) {
-    const bool logged = listener().access_log != config::no_index;
+// [what the log captures][head][payload]: the payload lies right behind the head, and both leave in one send.
+// False: more than a buffer holds.
+bool Exchange::record(const http::RequestHead& head, std::string_view payload, const Hops& hops,
+                      const RequestFacts& known, bool rewritten) {
+    const LineFormat* format = log_ == config::no_index ? nullptr : &s_.logs.format(log_);
+    std::size_t most = payload.size() + 1;
+    if (format != nullptr) most += format->capture_bound(known);
     Forwarding forwarding;
-    forwarding.mode = listener().traffic.forwarded;
-    forwarding.client_address = client_.client_address();
-    if (pool_ != config::no_index) forwarding.fallback_host = pool().backends.front().host;
-    const std::size_t most = (logged ? 2 : 1) * head.bytes + 2 * head.host.size() +
-                             forwarding.fallback_host.size() + forwarding.client_address.size() + 256;
-    record_ = s_.io.buffers.take(most + payload.size());
-    if (record_.capacity() == 0) return;
-    const auto mark = [this] { return static_cast<std::uint32_t>(record_.size()); };
-    if (logged) {
-        std::string_view referer, agent;
-        for (const http::Field& field : head.fields) {
-            if (field.id == http::FieldId::referer) referer = field.value;
-            if (field.id == http::FieldId::user_agent) agent = field.value;
-        }
-        (void)record_.append(s_.io.buffers, head.line);
-        line_end_ = mark();
-        (void)record_.append(s_.io.buffers, referer);
-        referer_end_ = mark();
-        (void)record_.append(s_.io.buffers, agent);
-        agent_end_ = mark();
+    if (rules_.pool != nullptr) {
+        const config::Traffic& traffic = listener().traffic;
+        forwarding.mode = traffic.forwarded;
+        forwarding.sender_trusted = hops.sender_trusted();
+        forwarding.via = traffic.via;
+        forwarding.expect_continue = expects_;
+        forwarding.sender = client_.origin().text;
+        forwarding.fallback_host = host_of(pool());
+        forwarding.request_id = known.request_id;
+        if (rewritten) forwarding.target = s_.target;
+        if (rules_.route != nullptr && !rules_.route->request_edits.empty())
+            forwarding.edits = make_request_edits(s_.edits, rules_.route->request_edits, {known});
+        most += request_head_bound(head, forwarding);
+        if (!head.upgrade.empty()) extras().upgrade = head.upgrade;
     }
+    record_ = s_.io.buffers.take(most);
+    if (record_.capacity() == 0) return false;
     http::Sink out(record_.tail(), record_.room());
-    write_request_head(out, head, forwarding);
+    if (format != nullptr) format->capture_request(out, known);
+    capture_end_ = static_cast<std::uint32_t>(out.size());
+    if (rules_.pool != nullptr) write_request_head(out, head, forwarding);
+    if (out.overflow()) return false;
     record_.produced(out.size());
-    head_end_ = mark();
-    (void)record_.append(s_.io.buffers, payload);
+    head_end_ = static_cast<std::uint32_t>(out.size());
+    if (rules_.route != nullptr) {
+        gzip_accepted_ = rules_.route->gzip && gzip_accepted(head);
+        const auto& edits = rules_.route->response_edits;
+        if (!edits.empty() && needs_request(edits))
+            extras().response_edits = with_request_values(edits, {known});
+    }
+    return record_.append(s_.io.buffers, payload);
+}
+
+// Whether lb refuses a request that it could read.
+bool Exchange::refused(const http::RequestHead& head) {
+    if (method_ == http::Method::trace) {
+        answer(End::bad_request, 405, "TRACE is not served");
+        return true;
+    }
+    const bool too_large = head.body.kind == http::BodyKind::length && head.body.length > rules_.max_body();
+    if (too_large || request_bytes_ > rules_.max_body()) {
+        answer(End::body_too_large, 413, "");
+        return true;
+    }
+    return false;
+}
+
+// Whether the answer is lb's own because the configuration, or the request, says so.
+bool Exchange::answered_here(const RequestFacts& known) {
+    const std::string_view date = s_.io.wall.date_line();
+    const config::Route* route = rules_.route;
+    if (route != nullptr && (route->redirect || route->respond)) {
+        const Facts facts{known};
+        LocalAnswer local = route->redirect ? redirect_answer(*route->redirect, facts, date)
+                                            : respond_answer(*route->respond, date);
+        if (local.too_long) {
+            answer(End::header_too_large, 414, "the location is too long");
+            return true;
+        }
+        AnswerFacts told;
+        told.status = local.status;
+        edit_lines(local.fields, route->response_edits, {known, &told});
+        answer_with(local.status, local.fields, local.body(method_), End::done);
+        return true;
+    }
+    if (rules_.pool == nullptr) {
+        answer(End::no_route, 404, "");
+        return true;
+    }
+    if (max_forwards(*known.head) == 0u) {
+        const std::string fields =
+            std::string(date) +
+            "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\nContent-Length: 0\r\n";
+        answer_with(200, fields, {}, End::done);
+        return true;
+    }
+    return false;
+}
+
+// A copy of the request as the backend of the original got it. Last of what its caller does: see mirror.h.
+void Exchange::mirror() {
+    mirrors_ = false;
+    const config::Route& route = *rules_.route;
+    const Address local = s_.config.pools[route.mirror->pool].send_proxy == config::SendProxy::off
+                              ? Address{}
+                              : client_.local_address();
+    Mirror* shadow =
+        replayable_ ? s_.mirrors.make(client_.origin(), local, rules_.request_timeout()) : nullptr;
+    s_.column.add<"lb_route_mirrored_total">(
+        route.slot, shadow != nullptr ? metrics::mirror_sent : metrics::mirror_dropped);
+    if (shadow == nullptr) return;
+    Exchange& copy = s_.exchanges.make(s_, *shadow, listener_, s_.io.clock.now());
+    shadow->serve(copy);
+    copy.begin_copy(*this, route.mirror->pool);
+}
+
+void Exchange::begin_copy(const Exchange& of, std::uint32_t pool) {
+    copy_ = true;
+    headed_ = started_;
+    method_ = of.method_;
+    framing_ = of.framing_;
+    request_done_ = true;
+    request_bytes_ = of.request_bytes_;
+    use_pool(pool);
+    if (of.extras_ && !of.extras_->trailers.empty()) extras().trailers = of.extras_->trailers;
+    const std::string_view request = of.record_.view().substr(of.capture_end_);
+    record_ = s_.io.buffers.take(request.size());
+    if (!record_.append(s_.io.buffers, request)) {
+        answer(End::overload, 503, "");
+        return;
+    }
+    head_end_ = of.head_end_ - of.capture_end_;
+    attempt(http::idempotent(method_) ? Reuse::any : Reuse::recent);
 }
 
 void Exchange::attempt(Reuse reuse) {
     const auto chosen = s_.backends.pick(pool_, {tried_.data(), tried_count_}, attempts_ == 0);
     if (chosen) {
+        if (attempts_ > 0) {
+            s_.column.add<"lb_retries_total">(pool().slot);
+            if (log_ != config::no_index) extras().backends.append(backend_name()).push_back(',');
+        }
         try_backend(*chosen, reuse);
         return;
     }
@@ -108,6 +276,7 @@ void Exchange::attempt(Reuse reuse) {
 void Exchange::try_backend(BackendId backend, Reuse reuse) {
     current_ = backend;
     attempts_++;
+    gave_up_in_ = State::over;
     attempt_at_ = s_.io.clock.now();
     if (first_attempt_ == 0) first_attempt_ = attempt_at_;
     skip_ = 0;
@@ -116,7 +285,7 @@ void Exchange::try_backend(BackendId backend, Reuse reuse) {
     if (pool().policy == config::Policy::least_conn) (void)s_.column.take(current_.slot);
     if (log::enabled(log::Level::debug)) {
         log::debug("pool {}: chose backend {} for {}, attempt {}", pool().name, backend_name(),
-                   client_.client_address(), attempts_);
+                   client_.origin().text, attempts_);
     }
     connect(reuse);
 }
@@ -125,6 +294,7 @@ void Exchange::connect(Reuse reuse) {
     sent_ = false;
     const auto lent = s_.backends.lend(pool_, current_, *this, reuse, skip_);
     more_addresses_ = lent.more;
+    if (lent.address != nullptr && wants_address()) extras().address = to_string(*lent.address);
     if (lent.stream == nullptr) {
         failed(Failure::connect);
         return;
@@ -149,16 +319,26 @@ void Exchange::send_request() {
     move_to(Event::ready);
     sent_ = true;
     sent_at_ = s_.io.clock.now();
-    const stream::RequestRecord request{part(agent_end_, head_end_),
-                                        part(head_end_, static_cast<std::uint32_t>(record_.size())), method_,
-                                        framing_, request_done_};
+    stream::RequestRecord request{part(capture_end_, head_end_),
+                                  part(head_end_, static_cast<std::uint32_t>(record_.size())), method_,
+                                  framing_, request_done_};
+    if (extras_) {
+        request.trailers = extras_->trailers;
+        request.upgrade = !extras_->upgrade.empty();
+    }
+    std::array<char, proxy_header_room> proxy;
+    if (pool().send_proxy != config::SendProxy::off) {
+        const auto version = pool().send_proxy == config::SendProxy::v1 ? ProxyVersion::v1 : ProxyVersion::v2;
+        const auto size =
+            write_proxy_header(version, client_.origin().client, client_.local_address(), proxy.data());
+        request.proxy_header = {proxy.data(), size};
+    }
     const Flow flow = backend_->send_request(request);
     if (flow == Flow::gone) {
         failed(Failure::closed);
         return;
     }
-    backend_->wait_for_response(to_micros(pool().traffic.response_timeout),
-                                to_micros(pool().traffic.body_timeout));
+    backend_->wait_for_response(rules_.response_timeout(), rules_.backend_body_timeout());
     if (!request_done_ && flow == Flow::ok) client_.body_wanted();
 }
 
@@ -183,7 +363,7 @@ void Exchange::failed(Failure how) {
         finish(how == Failure::stalled ? End::backend_stalled : End::backend_cut);
         return;
     }
-    const config::Retries& settings = pool().retries;
+    const config::Retries& settings = rules_.retries();
     Attempt attempted;
     attempted.how = how;
     attempted.reused = reused_;
@@ -203,11 +383,18 @@ void Exchange::failed(Failure how) {
             return;
         case Retry::other:
             tried_[tried_count_++] = current_.slot;
-            s_.column.add<"lb_retries_total">(pool().slot);
+            gave_up_in_ = state_;  // unless somebody else is there
             move_to(Event::retry);
             attempt(http::idempotent(method_) && request_done_ ? Reuse::any : Reuse::recent);
             return;
     }
+}
+
+void Exchange::settle() {
+    if (!holds_) return;
+    holds_ = false;
+    s_.column.sub<"lb_backend_in_flight">(current_.slot);
+    if (pool().policy == config::Policy::least_conn) s_.column.give_back(current_.slot);
 }
 
 void Exchange::let_go() {
@@ -216,252 +403,54 @@ void Exchange::let_go() {
         backend_ = nullptr;
         backend->release();
     }
-    if (holds_) {
-        holds_ = false;
-        s_.column.sub<"lb_backend_in_flight">(current_.slot);
-        if (pool().policy == config::Policy::least_conn) s_.column.give_back(current_.slot);
-    }
+    settle();
 }
 
-Flow Exchange::on_request_body(std::string_view payload, bool fin) {
-    request_bytes_ += payload.size();
-    request_done_ = fin;
-    if (request_bytes_ > listener().traffic.max_body) {
-        on_client_failed(End::body_too_large);
-        return Flow::full;
-    }
-    switch (state_) {
-        case State::picking:
-        case State::connecting:
-            // Nothing is sent yet: it leaves together with the head.
-            if (!record_.append(s_.io.buffers, payload)) on_client_failed(End::overload);
-            return Flow::full;
-        case State::waiting:
-        case State::relaying: break;
-        case State::answering:
-        case State::flushing:
-        case State::over: return Flow::full;
-    }
-    if (backend_ == nullptr) return Flow::full;
-    if (replayable_) {
-        const std::size_t kept = record_.size() - head_end_;
-        replayable_ = kept + payload.size() <= replay_limit && record_.append(s_.io.buffers, payload);
-    }
-    return backend_->send_body(payload, fin);
-}
-
-void Exchange::on_backend_drained() {
-    if (request_pump_.active() && pump_request() == io::Raw::full) return;
-    if (!request_done_ && state_ != State::over) client_.body_wanted();
-}
-
-void Exchange::on_response(const http::ResponseHead& head, std::string_view payload, bool fin) {
-    const Micros now = s_.io.clock.now();
-    response_time_ = now - sent_at_;
-    status_ = head.status;
-    end_ = End::done;
-    s_.column.add<"lb_backend_requests_total">(current_.slot, head.status / 100u);
-    s_.column.add<"lb_backend_response_seconds_total">(current_.slot, 0,
-                                                       static_cast<std::uint64_t>(response_time_));
-    if (s_.backend_histograms)
-        s_.column.observe<"lb_backend_response_duration_seconds">(current_.slot, response_time_);
-    move_to(Event::head);
-    const bool dated = std::any_of(head.fields.begin(), head.fields.end(),
-                                   [](const http::Field& field) { return field.id == http::FieldId::date; });
-    const stream::FieldRules rules{response_field_passes,
-                                   dated ? std::string_view{} : s_.io.wall.date_line()};
-    response_bytes_ += payload.size();
-    relayed(client_.send_head(head, rules, payload, fin, !request_done_), fin);
-}
-
-void Exchange::on_response_body(std::string_view payload, bool fin) {
-    response_bytes_ += payload.size();
-    relayed(client_.send_body(payload, fin), fin);
-}
-
-void Exchange::relayed(Flow flow, bool fin) {
-    if (flow == Flow::gone) {
-        finish(End::client_gone);
-    } else if (fin) {
-        let_go();  // first, so that the next request may use the connection
-        given(flow);
-    } else if (flow == Flow::full) {
-        backend_->pause();
-    }
-}
-
-// The whole answer is with the client's stream.
-void Exchange::given(Flow flow) {
-    move_to(Event::whole);
-    if (flow == Flow::ok) finish(end_, true);
-}
-
-void Exchange::on_client_drained() {
-    if (state_ == State::flushing) {
-        finish(end_, true);
-    } else if (answer_pump_.active()) {
-        if (pump_answer() != io::Raw::full && backend_ != nullptr) backend_->resume();
-    } else if (backend_ != nullptr) {
-        backend_->resume();
-    }
-}
-
-void Exchange::on_client_failed(End why) {
-    if (state_ == State::over) return;
-    const std::uint16_t status = status_of(why);
-    if (status != 0 && !answer_started()) {
-        answer(why, status, "");
-    } else {
-        finish(why);
-    }
+// Whether the log or what the route does to answers names the backend's address.
+bool Exchange::wants_address() const noexcept {
+    if (log_ != config::no_index && s_.logs.format(log_).wants_address()) return true;
+    if (rules_.route == nullptr) return false;
+    return std::ranges::any_of(rules_.route->response_edits, [](const config::Edit& edit) {
+        return std::ranges::find(edit.value.pieces, config::Variable::backend_addr,
+                                 &config::Piece::variable) != edit.value.pieces.end();
+    });
 }
 
 void Exchange::answer(End why, std::uint16_t status, std::string_view detail) {
+    ErrorPage page = error_page(status, why, detail, s_.io.wall.date_line());
+    if (rules_.route != nullptr && !rules_.route->response_edits.empty()) {
+        const RequestFacts none;
+        status_ = status;
+        const AnswerFacts known = answer_facts(nullptr);
+        edit_lines(page.fields, response_edits(), {none, &known});
+    }
+    answer_with(status, page.fields,
+                method_ == http::Method::head ? std::string_view{} : std::string_view{page.body}, why);
+}
+
+void Exchange::answer_with(std::uint16_t status, std::string_view fields, std::string_view body, End why) {
+    if (fields.size() + head_reserve > s_.io.head_room) {
+        // A location or edits of enormous length: the client must hear that rather than nothing.
+        answer_with(414, "Content-Length: 0\r\n", {}, End::header_too_large);
+        return;
+    }
+    if (gave_up_in_ == State::over) gave_up_in_ = state_;
     move_to(Event::give_up);
     end_ = why;
     status_ = status;
     let_go();
-    const ErrorPage page = error_page(status, why, detail, s_.io.wall.date_line());
     http::ResponseHead head;
     head.status = status;
-    const std::string_view body =
-        method_ == http::Method::head ? std::string_view{} : std::string_view{page.body};
     if (!body.empty()) head.body = {http::BodyKind::length, body.size()};
     response_bytes_ = body.size();
     // After a request that breaks the rules nothing on its connection can be trusted.
     const bool close = !request_done_ || why == End::bad_request;
-    const Flow flow = client_.send_head(head, {nullptr, page.fields}, body, true, close);
+    const Flow flow = client_.send_head(head, {nullptr, nullptr, fields}, body, true, close);
     if (flow == Flow::gone) {
         finish(End::client_gone);
     } else {
         given(flow);
     }
-}
-
-io::Raw Exchange::on_response_raw() {
-    if (!answer_pump_.active() && (client_.raw_sink() < 0 || !answer_pump_.begin(s_.io.pipes)))
-        return io::Raw::refused;
-    return pump_answer();
-}
-
-io::Raw Exchange::pump_answer() {
-    std::uint64_t left = 0;
-    const int source = backend_ != nullptr ? backend_->raw_source(left) : -1;
-    const auto moved = answer_pump_.move(source, client_.raw_sink(), left);
-    left -= moved.taken;
-    if (moved.taken > 0) backend_->raw_taken(moved.taken);
-    response_bytes_ += moved.sent;
-    const bool fin = left == 0 && answer_pump_.held() == 0;
-    if (moved.sent > 0) client_.raw_sent(moved.sent, fin);
-    if (left == 0) let_go();  // all of the answer is here: the connection is free for others
-    switch (moved.step) {
-        case Pump::Step::finished:
-            answer_pump_.end(s_.io.pipes);
-            given(Flow::ok);
-            return io::Raw::moved;
-        case Pump::Step::source_empty:
-            if (source >= 0) backend_->raw_source_empty();
-            return io::Raw::moved;
-        case Pump::Step::source_ended:
-            s_.column.add<"lb_backend_failures_total">(current_.slot, metrics::fail_cut);
-            finish(End::backend_cut);
-            return io::Raw::moved;
-        case Pump::Step::sink_full: client_.raw_sink_full(); return io::Raw::full;
-        case Pump::Step::sink_failed: finish(End::client_gone); return io::Raw::moved;
-        case Pump::Step::turn_over: return io::Raw::moved;
-    }
-    return io::Raw::moved;
-}
-
-io::Raw Exchange::on_request_raw() {
-    if (state_ != State::waiting && state_ != State::relaying) return io::Raw::refused;
-    if (!request_pump_.active()) {
-        if (backend_ == nullptr || backend_->raw_sink() < 0 || !request_pump_.begin(s_.io.pipes))
-            return io::Raw::refused;
-        replayable_ = false;
-    }
-    return pump_request();
-}
-
-io::Raw Exchange::pump_request() {
-    if (backend_ == nullptr) return io::Raw::full;
-    std::uint64_t left = 0;
-    const int source = client_.raw_source(left);
-    const auto moved = request_pump_.move(source, backend_->raw_sink(), left);
-    left -= moved.taken;
-    request_bytes_ += moved.taken;
-    if (moved.taken > 0) client_.raw_taken(moved.taken);
-    request_done_ = left == 0 && request_pump_.held() == 0;
-    if (moved.sent > 0) backend_->raw_sent(moved.sent, request_done_);
-    switch (moved.step) {
-        case Pump::Step::finished: request_pump_.end(s_.io.pipes); return io::Raw::moved;
-        case Pump::Step::source_empty:
-            if (source >= 0) client_.raw_source_empty();
-            return io::Raw::moved;
-        case Pump::Step::source_ended: finish(End::client_gone); return io::Raw::moved;
-        case Pump::Step::sink_full: backend_->raw_sink_full(); return io::Raw::full;
-        case Pump::Step::sink_failed: backend_->sink_failed(); return io::Raw::full;
-        case Pump::Step::turn_over: return io::Raw::moved;
-    }
-    return io::Raw::moved;
-}
-
-void Exchange::finish(End why, bool whole) {
-    if (state_ == State::over) return;
-    move_to(Event::ended);
-    end_ = why;
-    let_go();
-    answer_pump_.end(s_.io.pipes);
-    request_pump_.end(s_.io.pipes);
-    const Micros now = s_.io.clock.now();
-    count(now);
-    if (listener().access_log != config::no_index) write_log(now);
-    s_.exchanges.retire(*this);
-    if (whole) {
-        client_.exchange_over();
-    } else {
-        client_.cut();
-    }
-}
-
-void Exchange::count(Micros now) {
-    const std::uint32_t klass = status_ / 100u;
-    const Micros duration = now - started_;
-    s_.column.add<"lb_listener_requests_total">(listener().slot, klass);
-    s_.column.add<"lb_exchanges_total">(listener().slot, static_cast<std::uint32_t>(end_));
-    s_.column.add<"lb_client_received_bytes_total">(listener().slot, 0, client_.bytes_received());
-    s_.column.add<"lb_client_sent_bytes_total">(listener().slot, 0, client_.bytes_sent());
-    s_.column.observe<"lb_listener_request_duration_seconds">(listener().slot, duration);
-    if (pool_ == config::no_index) return;
-    s_.column.add<"lb_requests_total">(pool().slot, klass);
-    s_.column.observe<"lb_request_duration_seconds">(pool().slot, duration);
-}
-
-std::string_view Exchange::backend_name() const noexcept {
-    return s_.table.text(s_.table.backend(current_.slot).name.load(std::memory_order_acquire));
-}
-
-void Exchange::write_log(Micros now) {
-    AccessEntry entry;
-    entry.local_time = s_.io.wall.log_time();
-    entry.iso_time = s_.io.wall.iso_time();
-    entry.client = client_.client_address();
-    entry.listener = listener().name;
-    if (pool_ != config::no_index) entry.pool = pool().name;
-    if (attempts_ > 0) entry.backend = backend_name();
-    entry.request_line = part(0, line_end_);
-    entry.referer = part(line_end_, referer_end_);
-    entry.user_agent = part(referer_end_, agent_end_);
-    entry.status = status_;
-    entry.bytes_sent = client_.bytes_sent();
-    entry.body_bytes = response_bytes_;
-    entry.bytes_received = client_.bytes_received();
-    entry.attempts = attempts_;
-    entry.end = end_;
-    entry.duration = now - started_;
-    entry.connect = connect_time_;
-    entry.response = response_time_;
-    s_.logs.write(listener().access_log, entry);
 }
 
 }  // namespace lb

@@ -3,13 +3,20 @@
 //         pumps of long bodies, its place in the in-flight figures.
 // Never:  sees a protocol: it talks to ClientStream and BackendStream. Never ends twice. See states.h.
 // Memory: retired at its end and destroyed at the end of the turn, so that its callers may still return through it.
+//
+// Its functions lie in three files: exchange.cpp (the request, its route, the attempts, lb's own answers), relay.cpp
+// (what passes between client and backend) and ending.cpp (the end, the figures, the log).
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include "worker/exchange/failure.h"
+#include "worker/exchange/gzip.h"
 #include "worker/exchange/pump.h"
+#include "worker/exchange/rules.h"
 #include "worker/exchange/services.h"
 #include "worker/exchange/states.h"
 #include "worker/stream/backend_stream.h"
@@ -17,59 +24,105 @@
 
 namespace lb {
 
+class Hops;
+
 class Exchange final : public stream::RequestUser, public stream::ResponseUser {
  public:
     Exchange(Services& services, stream::ClientStream& client, std::uint32_t listener,
              Micros started) noexcept
-        : s_(services), client_(client), listener_(listener), started_(started) {}
+        : s_(services),
+          client_(client),
+          rules_{&services.config.listeners[listener]},
+          listener_(listener),
+          started_(started) {}
 
     // The request's head and what has come of its body. The head's views end with the call.
     void begin(const http::RequestHead& head, std::string_view payload, bool fin);
     // A request whose head could not be used: answers, logs and counts it. `line`: what was read of it, for the log.
     void refuse(End why, std::uint16_t status, std::string_view detail, std::string_view line);
+    // The copy of another exchange's request, whole, for a shadow pool (mirror.h). In no listener's or route's figures
+    // and in no log.
+    void begin_copy(const Exchange& of, std::uint32_t pool);
 
+    void on_request_trailers(std::string_view lines) override;
     stream::Flow on_request_body(std::string_view payload, bool fin) override;
     io::Raw on_request_raw() override;
     void on_client_drained() override;
     void on_client_failed(End why) override;
 
     void on_backend_ready() override;
+    void on_interim(const http::ResponseHead& head) override;
     void on_response(const http::ResponseHead& head, std::string_view payload, bool fin) override;
+    void on_response_trailers(std::string_view lines) override;
     void on_response_body(std::string_view payload, bool fin) override;
     io::Raw on_response_raw() override;
     void on_backend_drained() override;
     void on_backend_failed(stream::Failure how) override;
 
  private:
-    void record(const http::RequestHead& head, std::string_view payload);
+    // Status line, framing and connection fields around what an answer's head is made of.
+    static constexpr std::size_t head_reserve = 256;
+
+    // --- exchange.cpp
+    void choose_route(const http::RequestHead& head, const Hops& hops);
+    void add_names(RequestFacts& facts) const noexcept;
+    bool record(const http::RequestHead& head, std::string_view payload, const Hops& hops,
+                const RequestFacts& known, bool rewritten);
+    bool refused(const http::RequestHead& head);
+    bool answered_here(const RequestFacts& known);
     void attempt(Reuse reuse);
     void try_backend(BackendId backend, Reuse reuse);
     void connect(Reuse reuse);
     void send_request();
     void failed(stream::Failure how);
+    [[nodiscard]] bool wants_address() const noexcept;
     void answer(End why, std::uint16_t status, std::string_view detail);
+    void answer_with(std::uint16_t status, std::string_view fields, std::string_view body, End why);
+    void settle();  // the backend has done its part: its place in flight is free
+    void let_go();  // of the backend's stream and its place in flight
+    void mirror();
+
+    // --- relay.cpp
+    void send_answer_head(const http::ResponseHead& head, std::string_view payload, bool fin);
+    [[nodiscard]] bool fits(const http::ResponseHead& head, std::string_view added) const noexcept;
+    void note_for_log(const AnswerFacts& answer);
+    [[nodiscard]] AnswerFacts answer_facts(const http::ResponseHead* head) const noexcept;
+    void begin_tunnel(const http::ResponseHead& head, std::string_view payload);
+    void backend_ended_tunnel();
+    void client_ended_tunnel();
     void relayed(stream::Flow flow, bool fin);
     void given(stream::Flow flow);
-    // `whole`: the last byte of the answer is with the client's kernel; otherwise the client gets a cut.
-    void finish(End why, bool whole = false);
-    void let_go();  // of the backend's stream and its place in flight
+    [[nodiscard]] bool compressing() const noexcept { return extras_ && extras_->gzip; }
+    std::string_view compress(std::string_view payload, bool fin);
     io::Raw pump_answer();
     io::Raw pump_request();
+
+    // --- ending.cpp
+    // `whole`: the last byte of the answer is with the client's kernel; otherwise the client gets a cut.
+    void finish(End why, bool whole = false);
     void count(Micros now);
-    void write_log(Micros now);
+    void write_log(Micros now, std::string_view ended_in);
     [[nodiscard]] std::string_view backend_name() const noexcept;  // valid until the end of the turn
+    [[nodiscard]] std::string_view phase() const noexcept;
+
     [[nodiscard]] bool answer_started() const noexcept { return state_ >= State::relaying; }
     void move_to(Event event) noexcept { state_ = next(state_, event); }
-    [[nodiscard]] const config::Listener& listener() const noexcept { return s_.config.listeners[listener_]; }
-    [[nodiscard]] const config::Pool& pool() const noexcept { return s_.config.pools[pool_]; }
-    [[nodiscard]] std::string_view part(std::uint32_t from, std::uint32_t to) noexcept {
-        return {record_.data() + from, to - from};
+    [[nodiscard]] const config::Listener& listener() const noexcept { return *rules_.listener; }
+    [[nodiscard]] const config::Pool& pool() const noexcept { return *rules_.pool; }
+    void use_pool(std::uint32_t pool) noexcept {
+        pool_ = pool;
+        rules_.pool = pool == config::no_index ? nullptr : &s_.config.pools[pool];
+    }
+    [[nodiscard]] std::string_view part(std::uint32_t from, std::uint32_t to) const noexcept {
+        return record_.view().substr(from, to - from);
     }
 
     Services& s_;
     stream::ClientStream& client_;
     stream::BackendStream* backend_ = nullptr;
+    Rules rules_;
     State state_ = State::picking;
+    State gave_up_in_ = State::over;  // where lb decided to answer itself; over: it did not
     End end_ = End::done;
     http::Method method_ = http::Method::other;
     bool request_done_ = false;  // the client has given the whole request
@@ -78,21 +131,30 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser {
     bool reused_ = false;          // the present connection had carried another request before
     bool sent_ = false;            // a byte of the request may have reached the present backend
     bool more_addresses_ = false;  // of the present backend
+    bool expects_ = false;         // the client waits for 100 Continue
+    bool tunnel_ = false;          // after 101: no more HTTP
+    bool answer_over_ = false;     // of a tunnel: the backend has ended its side
+    bool mirrors_ = false;         // a copy goes to the route's mirror once the request is whole
+    bool copy_ = false;            // this is such a copy
+    bool gzip_accepted_ = false;   // and the route compresses
     std::uint8_t tried_count_ = 0;
-    std::uint32_t skip_ = 0;  // its addresses that were tried in vain
+    std::uint32_t skip_ = 0;  // addresses of the present backend that were tried in vain
     std::uint16_t status_ = 0;
+    std::uint16_t backend_status_ = 0;
     std::uint32_t listener_;
     std::uint32_t pool_ = config::no_index;
+    std::uint32_t log_ = config::no_index;  // where this exchange is logged; no_index: it is not
     std::uint32_t attempts_ = 0;
     BackendId current_;   // the backend of the present or last attempt
     bool holds_ = false;  // `current_` counts this exchange as in flight
     http::Framing framing_;
-    // Texts in the record: request line, referer, user agent (for the log), then the head, then the payload.
-    std::uint32_t line_end_ = 0, referer_end_ = 0, agent_end_ = 0, head_end_ = 0;
+    // In the record: what the log captured, the head as backends get it, the payload.
+    std::uint32_t capture_end_ = 0, head_end_ = 0;
     io::Buffer record_;
     std::uint64_t request_bytes_ = 0;   // payload of the request
     std::uint64_t response_bytes_ = 0;  // payload of the answer
     Micros started_;
+    Micros headed_ = -1;  // when the request's head was there
     Micros first_attempt_ = 0;
     Micros attempt_at_ = 0;
     Micros sent_at_ = 0;
@@ -100,6 +162,28 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser {
     Micros response_time_ = -1;
     std::array<std::uint32_t, 8> tried_{};
     Pump answer_pump_, request_pump_;
+
+    // What few exchanges need.
+    struct Extras {
+        std::string upgrade;                       // the protocols the client asked for
+        std::string trailers;                      // of the request, kept as its payload is
+        std::string answer_capture;                // the log's values of the answer's head
+        std::string backends;                      // for the log: those that failed, each with a comma
+        std::string address;                       // for the log: that of the last attempt
+        std::vector<config::Edit> response_edits;  // with the request's variables filled in
+        CompressorLoan gzip;                       // while the answer is compressed
+    };
+    // Of the route; with the request's variables filled in where it uses any.
+    [[nodiscard]] std::span<const config::Edit> response_edits() const noexcept {
+        if (rules_.route == nullptr) return {};
+        if (extras_ && !extras_->response_edits.empty()) return extras_->response_edits;
+        return rules_.route->response_edits;
+    }
+    Extras& extras() {
+        if (!extras_) extras_ = std::make_unique<Extras>();
+        return *extras_;
+    }
+    std::unique_ptr<Extras> extras_;
 };
 
 }  // namespace lb

@@ -71,7 +71,8 @@ std::uint16_t status_of(End end) noexcept {
         case End::client_gone:
         case End::client_stalled:
         case End::stopped:
-        case End::backend_cut: return 0;
+        case End::backend_cut:
+        case End::tunnel_timeout: return 0;
     }
     return 0;
 }

@@ -61,7 +61,7 @@ Pump::Moved Pump::move(int source, int sink, std::uint64_t left) noexcept {
             continue;
         }
         if (n < 0 && errno == EINTR) continue;
-        moved.step = n < 0 && errno == EAGAIN ? Step::source_empty : Step::source_ended;
+        moved.step = n == 0 ? Step::source_ended : errno == EAGAIN ? Step::source_empty : Step::source_failed;
         return moved;
     }
 }

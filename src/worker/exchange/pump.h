@@ -19,7 +19,8 @@ class Pump {
     enum class Step : std::uint8_t {
         finished,
         source_empty,
-        source_ended,
+        source_ended,   // its last byte went into the pipe before
+        source_failed,  // reset, or worse
         sink_full,
         sink_failed,
         turn_over
@@ -29,6 +30,7 @@ class Pump {
         std::uint64_t taken = 0;  // from the source into the pipe
         std::uint64_t sent = 0;   // from the pipe into the sink
     };
+    // Whatever ends it at the source, the pipe was emptied into the sink before.
     // Moves until one side has no more, `left` bytes of the source are through, or others should have their turn.
     // source -1: only empties the pipe (source_empty when bytes of the source are still to come).
     Moved move(int source, int sink, std::uint64_t left) noexcept;

@@ -58,7 +58,8 @@ class Conn : public WheelEntry {
     void drained(std::size_t size, std::size_t room) noexcept {
         if (size < room && !ended_) readable_ = false;
     }
-    // One send; what does not fit is kept and sent when the socket drains. Nothing may be given while pending().
+    // One send; what does not fit is kept and sent when the socket drains. Given while pending(), it is kept behind the
+    // rest: for an end or an interim answer, not for payload.
     Flow send(std::string_view bytes) noexcept;
     Flow send(iovec* parts, int count) noexcept;  // changes the parts
     [[nodiscard]] bool pending() const noexcept { return !out_.empty(); }

@@ -30,6 +30,12 @@ void Wheel::add(WheelEntry& entry, Micros horizon, Micros now) noexcept {
     file(entry, now);
 }
 
+void Wheel::refile(WheelEntry& entry, Micros now) noexcept {
+    if (entry.next_ == nullptr) return;  // nobody looks at it
+    entry.unlink();
+    file(entry, now);
+}
+
 void Wheel::advance(Micros now) {
     const std::int64_t current = now / tick;
     if (at_ < 0) at_ = current - 1;

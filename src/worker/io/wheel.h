@@ -1,8 +1,9 @@
 // worker/io/wheel.h -- deadlines as plain fields, looked at by a coarse wheel on one 100 ms tick.
 // Why:    setting a timer per read costs more than parsing the request; here setting a deadline is one store.
-// How:    an entry is filed at most `horizon` ahead, and no deadline set later may be nearer than `horizon` from the
-//         moment of setting. So a deadline can be moved either way without touching the wheel: the entry is looked at
-//         in time, and filed again if its deadline is still ahead. A deadline fires up to one tick late, never early.
+// How:    an entry is filed at most `horizon` ahead, and few deadlines are nearer than `horizon` from the moment of
+//         setting. So a deadline can be moved either way without touching the wheel: the entry is looked at in time, and
+//         filed again if its deadline is still ahead; only a nearer one is filed at once. A deadline fires up to one
+//         tick late, never early.
 // Never:  calls back for an entry that was removed.
 #pragma once
 #include <array>
@@ -18,7 +19,7 @@ class WheelEntry {
     WheelEntry(const WheelEntry&) = delete;
     WheelEntry& operator=(const WheelEntry&) = delete;
 
-    // 0: none. At least `horizon` (given to Wheel::add) from now, or it may fire late by up to a horizon.
+    // 0: none. Set by Wheel::set; a store is enough for 0 and for what is at least `horizon` (given to Wheel::add) ahead.
     Micros deadline = 0;
 
  protected:
@@ -45,8 +46,13 @@ class Wheel {
     static constexpr Micros longest_horizon = 30'000'000;  // within one turn of the wheel
 
     Wheel();
-    // Starts looking at an entry, whatever its deadline. horizon: the nearest deadline it will ever be given.
+    // Starts looking at an entry, whatever its deadline. horizon: the nearest deadline that it is usually given.
     void add(WheelEntry& entry, Micros horizon, Micros now) noexcept;
+    // Any deadline, however near.
+    void set(WheelEntry& entry, Micros deadline, Micros now) noexcept {
+        entry.deadline = deadline;
+        if (deadline != 0 && deadline - now < entry.horizon_) refile(entry, now);
+    }
     static void remove(WheelEntry& entry) noexcept { entry.unlink(); }
     // Calls on_deadline of what is due. Call about every tick; late calls catch up.
     void advance(Micros now);
@@ -56,6 +62,7 @@ class Wheel {
         void on_deadline() override {}
     };
     void file(WheelEntry& entry, Micros now) noexcept;
+    void refile(WheelEntry& entry, Micros now) noexcept;
     static void insert(WheelEntry& head, WheelEntry& entry) noexcept;
     std::array<Head, buckets> heads_;
     std::int64_t at_ = -1;  // the last tick number looked at

@@ -36,6 +36,9 @@ struct RequestRecord {
     http::Method method = http::Method::get;
     http::Framing body;  // how the payload is framed towards the backend: length as announced, or chunked
     bool fin = false;    // the payload is the whole body
+    std::string_view trailers{};  // whole lines, to go behind the payload; only with fin and a chunked body
+    std::string_view proxy_header{};  // sent before the head on a new connection; empty: none
+    bool upgrade = false;             // the head asks for another protocol: 101 is an answer
 };
 
 class BackendStream : public RawEnd {
@@ -43,7 +46,10 @@ class BackendStream : public RawEnd {
     // Once, on a ready stream. full: on_backend_drained will come.
     virtual Flow send_request(const RequestRecord& request) = 0;
     // Never `gone`: a backend may answer and close before it has read everything, and what it said decides.
+    // In a tunnel, fin ends our side of the connection.
     virtual Flow send_body(std::string_view payload, bool fin) = 0;
+    // Trailer fields to go behind the body: whole lines, valid until the send_body(..., true) that follows returns.
+    virtual void set_trailers(std::string_view lines) = 0;
     // A raw send failed; the same holds.
     virtual void sink_failed() = 0;
     // From now on, how long the stream may wait without progress; 0: no limit. Ends in on_backend_failed.
@@ -61,7 +67,14 @@ class BackendStream : public RawEnd {
 class ResponseUser {
  public:
     virtual void on_backend_ready() = 0;  // connected; only after an open that was not ready at once
+    // An interim answer, 1xx but 101. May come several times before on_response.
+    virtual void on_interim(const http::ResponseHead& head) = 0;
+    // The final answer's head. Status 101 comes only after a request with `upgrade`: the stream is a tunnel then, payload is
+    // its first bytes, and on_response_body carries on until fin.
     virtual void on_response(const http::ResponseHead& head, std::string_view payload, bool fin) = 0;
+    // The trailer fields of the body that may be forwarded: whole lines, valid until the call with fin, which comes next,
+    // returns. Only when there are any.
+    virtual void on_response_trailers(std::string_view lines) = 0;
     virtual void on_response_body(std::string_view payload, bool fin) = 0;
     // A long rest of the answer is waiting on raw_source(). full: paused until resume().
     virtual io::Raw on_response_raw() = 0;

@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "shared/http/chunked.h"
 #include "shared/http/message.h"
+#include "shared/http/trailers.h"
+#include "worker/io/buffers.h"
 
 namespace lb::stream {
 
@@ -26,6 +29,7 @@ class BodyReader {
         std::string_view payload;  // inside the given bytes; chunks are moved together
         std::size_t consumed = 0;  // of the given bytes, framing too
         bool error = false;
+        std::string_view trailers{};  // inside the given bytes: a piece of the trailer section
     };
     // Takes what belongs to the body from the front of the n bytes at `at`, changing them in place.
     Taken take(char* at, std::size_t n) noexcept;
@@ -66,9 +70,11 @@ inline BodyReader::Taken BodyReader::take(char* at, std::size_t n) noexcept {
     }
     std::size_t read = 0;
     std::size_t written = 0;
+    std::string_view trailers;
     while (read < n) {
         const auto step = chunks_.next({at + read, n - read});
         if (step.state == http::ChunkedDecoder::State::error) return {{}, read, true};
+        if (step.state == http::ChunkedDecoder::State::trailer) trailers = step.data;
         if (step.state == http::ChunkedDecoder::State::data) {
             if (at + written != step.data.data())
                 std::memmove(at + written, step.data.data(), step.data.size());
@@ -80,15 +86,37 @@ inline BodyReader::Taken BodyReader::take(char* at, std::size_t n) noexcept {
             break;
         }
     }
-    return {{at, written}, read};
+    return {{at, written}, read, false, trailers};
 }
+
+// The trailer section of a body while it comes; without one this holds no memory. What it may grow to is bounded by the
+// decoder.
+class Trailers {
+ public:
+    // False: no memory.
+    bool add(io::BufferPool& pool, std::string_view piece) { return held_.append(pool, piece); }
+    // At the end of the body: the lines that may go on, valid until clear(); often none.
+    std::string_view lines() noexcept {
+        return held_.empty() ? std::string_view{} : http::keep_trailers(held_.data(), held_.size());
+    }
+    void clear() noexcept { held_.release(); }
+    [[nodiscard]] bool empty() const noexcept { return held_.empty(); }
+
+ private:
+    io::Buffer held_;
+};
 
 // The pieces that one payload becomes on the wire.
 class BodyWriter {
  public:
-    void begin(http::BodyKind kind) noexcept { chunked_ = kind == http::BodyKind::chunked; }
+    void begin(http::BodyKind kind) noexcept {
+        chunked_ = kind == http::BodyKind::chunked;
+        trailers_ = {};
+    }
+    // Whole lines, to go behind the body; they must live until the frame(..., true) that takes them was sent.
+    void set_trailers(std::string_view lines) noexcept { trailers_ = lines; }
     [[nodiscard]] bool chunked() const noexcept { return chunked_; }
-    static constexpr int most_parts = 3;
+    static constexpr int most_parts = 5;
     // Appends at most most_parts parts to `parts` from `count` on; they point into the payload and into this object.
     void frame(std::string_view payload, bool fin, iovec* parts, int& count) noexcept {
         if (!chunked_) {
@@ -100,19 +128,35 @@ class BodyWriter {
             char* begin = http::chunk_header_before(end, payload.size());
             add({begin, static_cast<std::size_t>(end - begin)}, parts, count);
             add(payload, parts, count);
-            add(fin ? both : http::chunk_tail, parts, count);
-        } else if (fin) {
+            if (!fin) {
+                add(http::chunk_tail, parts, count);
+            } else if (trailers_.empty()) {
+                add(both, parts, count);
+            } else {
+                add(tail_and_last_size, parts, count);
+                add_trailers(parts, count);
+            }
+        } else if (fin && trailers_.empty()) {
             add(http::last_chunk, parts, count);
+        } else if (fin) {
+            add(http::last_size, parts, count);
+            add_trailers(parts, count);
         }
     }
 
  private:
     static constexpr std::string_view both = "\r\n0\r\n\r\n";
+    static constexpr std::string_view tail_and_last_size = "\r\n0\r\n";
+    void add_trailers(iovec* parts, int& count) noexcept {
+        add(std::exchange(trailers_, {}), parts, count);
+        add(http::chunk_tail, parts, count);
+    }
     static void add(std::string_view s, iovec* parts, int& count) noexcept {
         if (s.empty()) return;
         parts[count++] = {const_cast<char*>(s.data()), s.size()};
     }
     bool chunked_ = false;
+    std::string_view trailers_;
     std::array<char, http::chunk_header_max> header_{};
 };
 

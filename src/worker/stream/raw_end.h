@@ -1,6 +1,9 @@
 // worker/stream/raw_end.h -- how long bodies get past a stream inside the kernel: its socket is lent to a Pump, and the
 // stream is told what was moved.
 // Never: for payload that needs work on its way (chunks, TLS, HTTP/2): such a stream always answers -1.
+//
+// In a tunnel the length is not known: raw_source says `endless`. When its end turns up (the pump is empty then), the
+// raw call is to be answered with Raw::refused: the stream reads the end itself and gives it as an empty fin.
 #pragma once
 #include <cstdint>
 
@@ -8,6 +11,7 @@ namespace lb::stream {
 
 class RawEnd {
  public:
+    static constexpr std::uint64_t endless = UINT64_MAX;
     // The descriptor that takes payload as it is, or -1.
     virtual int raw_sink() = 0;
     virtual void raw_sent(std::uint64_t bytes, bool fin) = 0;  // `fin`: that was the last of the body

@@ -77,6 +77,49 @@ TEST(BodyWriter, Chunked) {
     EXPECT_EQ(framed(writer, "", false), "");  // an empty chunk would end the body
 }
 
+TEST(BodyReader, HandsOutTrailersOfOneBodyInPieces) {
+    io::BufferPool pool;
+    const std::string wire = "3\r\nabc\r\n0\r\nX-Sum: 1\r\nHost: evil\r\nX-More: 2\r\n\r\nNEXT";
+    for (const std::size_t step : {wire.size(), std::size_t{1}, std::size_t{7}}) {
+        BodyReader reader;
+        Trailers trailers;
+        reader.begin({BodyKind::chunked, 0});
+        std::string payload;
+        std::size_t at = 0;
+        while (!reader.done()) {
+            std::string piece = wire.substr(at, step);
+            const auto taken = reader.take(piece.data(), piece.size());
+            ASSERT_FALSE(taken.error);
+            payload += taken.payload;
+            ASSERT_TRUE(trailers.add(pool, taken.trailers));
+            at += taken.consumed;
+        }
+        EXPECT_EQ(payload, "abc");
+        EXPECT_EQ(wire.substr(at), "NEXT");
+        EXPECT_EQ(trailers.lines(), "X-Sum: 1\r\nX-More: 2\r\n") << "in steps of " << step;
+        trailers.clear();
+        EXPECT_EQ(trailers.lines(), "");
+    }
+    EXPECT_EQ(pool.idle(), io::BufferPool::smallest);
+}
+
+TEST(BodyWriter, PutsTrailersBehindTheLastChunkOnce) {
+    BodyWriter writer;
+    writer.begin(BodyKind::chunked);
+    writer.set_trailers("X-Sum: 1\r\n");
+    EXPECT_EQ(framed(writer, "x", false), "1\r\nx\r\n");
+    EXPECT_EQ(framed(writer, "yz", true), "2\r\nyz\r\n0\r\nX-Sum: 1\r\n\r\n");
+    writer.begin(BodyKind::chunked);
+    EXPECT_EQ(framed(writer, "", true), "0\r\n\r\n");
+    writer.set_trailers("X-Sum: 1\r\n");
+    EXPECT_EQ(framed(writer, "", true), "0\r\nX-Sum: 1\r\n\r\n");
+    writer.begin(BodyKind::length);
+    writer.set_trailers("X-Sum: 1\r\n");
+    EXPECT_EQ(framed(writer, "abc", true), "abc") << "no place for them";
+    writer.begin(BodyKind::chunked);
+    EXPECT_EQ(framed(writer, "", true), "0\r\n\r\n") << "and they are not for the next body";
+}
+
 TEST(BodyWriter, LengthPassesAsItIs) {
     BodyWriter writer;
     writer.begin(BodyKind::length);

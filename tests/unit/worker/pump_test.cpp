@@ -44,6 +44,7 @@ TEST(Pump, MovesEverythingAndStopsWhenASideIsNotReady) {
             case Pump::Step::finished: finished = true; break;
             case Pump::Step::turn_over: break;
             case Pump::Step::source_ended:
+            case Pump::Step::source_failed:
             case Pump::Step::sink_failed: FAIL();
         }
         if (turn % 3 != 0 && !finished) continue;  // a slow reader

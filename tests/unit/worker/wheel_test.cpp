@@ -43,6 +43,31 @@ TEST(Wheel, FiresNeverEarlyAndAtMostATickLate) {
     EXPECT_EQ(entry.deadline, 0);
 }
 
+TEST(Wheel, ADeadlineNearerThanTheHorizonFiresInTimeWhenItIsSet) {
+    Wheel wheel;
+    Micros now = 1000 * second;
+    Entry entry;
+    wheel.add(entry, 10 * second, now);
+    run(wheel, now, 1003 * second);
+    const Micros due = now + 300 * ms;
+    wheel.set(entry, due, now);
+    while (entry.fired == 0) {
+        now += 10 * ms;
+        wheel.advance(now);
+        ASSERT_LT(now, 1005 * second);
+    }
+    EXPECT_GE(now, due);
+    EXPECT_LE(now, due + Wheel::tick + 10 * ms);
+    wheel.set(entry, now + 200 * ms, now);
+    wheel.set(entry, 0, now);
+    run(wheel, now, now + 20 * second);
+    EXPECT_EQ(entry.fired, 1);
+    Wheel::remove(entry);
+    wheel.set(entry, now + 200 * ms, now);  // nobody looks at it, and nobody begins to
+    run(wheel, now, now + 20 * second);
+    EXPECT_EQ(entry.fired, 1);
+}
+
 TEST(Wheel, ADeadlineMovesByAPlainStore) {
     Wheel wheel;
     Micros now = second;
