@@ -67,11 +67,12 @@ int main(int argc, char** argv) {
         case lb::cli::Action::test: return lb::test_configuration(master, options.quiet);
         case lb::cli::Action::dump: return dump(options.source);
         case lb::cli::Action::signal: return lb::cli::send_signal(options);
+        case lb::cli::Action::explain: return lb::cli::explain(options);
         case lb::cli::Action::version: return say(fmt::format("lb {}\n", LB_VERSION));
         case lb::cli::Action::version_long: return say(build_information());
         case lb::cli::Action::help: return say(lb::cli::help());
         case lb::cli::Action::demo: lb::init_process_title(argc, argv); return lb::cli::demo(options);
-        case lb::cli::Action::manual: return say(lb::config::manual_keys());
+        case lb::cli::Action::manual: return say(lb::config::manual_keys() + lb::config::manual_variables());
     }
     return usage_error;
 }

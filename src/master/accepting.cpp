@@ -5,13 +5,15 @@
 #include <set>
 #include <utility>
 
+#include "master/startup.h"
 #include "shared/base/log.h"
 
 namespace lb {
 
 std::uint32_t slots_of(const config::Config& config, std::uint32_t workers,
                        const config::Bind& bind) noexcept {
-    const bool shared = bind.inherited_fd >= 0 || config.global.accept == config::AcceptMode::shared;
+    const bool shared = bind.inherited_fd >= 0 || bind.address.family() == AF_UNIX ||
+                        config.global.accept == config::AcceptMode::shared;
     return shared ? 1 : workers;
 }
 
@@ -60,6 +62,10 @@ std::string Accepting::open(const config::Config& config, std::uint32_t workers,
                             std::vector<SocketId>& opened) {
     const std::size_t before = opened.size();
     std::string error;
+    // What root alone could make was made before the master became another user.
+    for (const std::string& file : startup::socket_files(config)) {
+        if (error.empty()) error = startup::make_directories(file, {});
+    }
     for (const config::Listener& listener : config.listeners) {
         for (const config::Bind& bind : listener.binds) {
             if (error.empty()) error = listeners_.open(bind, slots_of(config, workers, bind), true, opened);

@@ -14,6 +14,7 @@
 #include "master/generations.h"
 #include "master/health/board.h"
 #include "master/listeners.h"
+#include "master/membership.h"
 #include "master/pidfile.h"
 #include "master/retirement.h"
 #include "master/table/writer.h"
@@ -31,6 +32,7 @@ struct Core {
     Accepting& accepting;
     Retirement& retirement;
     BackendNames& names;
+    Membership& membership;
     ControlServer& control;
     PidFile& pid_file;
     const config::Source& source;

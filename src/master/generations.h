@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "shared/base/clock.h"
@@ -25,6 +26,8 @@ struct Generation {
     Phase phase = Phase::starting;
     std::uint32_t living = 0;  // worker processes
     Micros deadline = 0;       // draining: when it is cut
+    // Of each pool: so many of its backends are the file's own; those behind them were found (master/membership.h).
+    std::vector<std::size_t> configured{};
 };
 
 constexpr const char* phase_word(Generation::Phase phase) noexcept {
@@ -41,9 +44,12 @@ class Generations {
  public:
     using Phase = Generation::Phase;
 
-    // Numbers are never used twice: a failed one leaves a gap.
-    Generation& add(ConfigPtr config, std::uint32_t workers) {
-        all_.push_back({++last_, std::move(config), workers, Phase::starting, 0, 0});
+    // Numbers are never used twice: a failed one leaves a gap. Without `configured` all backends are the file's own.
+    Generation& add(ConfigPtr config, std::uint32_t workers, std::vector<std::size_t> configured = {}) {
+        if (configured.empty()) {
+            for (const config::Pool& pool : config->pools) configured.push_back(pool.backends.size());
+        }
+        all_.push_back({++last_, std::move(config), workers, Phase::starting, 0, 0, std::move(configured)});
         return all_.back();
     }
     [[nodiscard]] std::uint32_t next_number() const noexcept { return last_ + 1; }

@@ -7,6 +7,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -48,6 +49,8 @@ Part take(char* bytes, std::size_t size, std::uint16_t port, std::vector<HalfOpe
 }  // namespace
 
 std::optional<std::vector<HalfOpen>> half_open(int family, std::uint16_t port) {
+    // A connection to a unix socket is in the queue or not there: nothing of it is under way.
+    if (family == AF_UNIX) return std::vector<HalfOpen>{};
     const Fd netlink(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
     if (!netlink) return std::nullopt;
     Question question{};
@@ -78,6 +81,12 @@ std::optional<std::vector<HalfOpen>> half_open(int family, std::uint16_t port) {
 }
 
 std::uint32_t accept_queue(int listening) noexcept {
+    int family = AF_UNSPEC;
+    socklen_t length = sizeof family;
+    if (getsockopt(listening, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_UNIX) {
+        pollfd watched{listening, POLLIN, 0};
+        return poll(&watched, 1, 0) > 0 && (watched.revents & POLLIN) != 0 ? 1 : 0;
+    }
     tcp_info info{};
     socklen_t size = sizeof info;
     if (getsockopt(listening, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state != TCP_LISTEN) {

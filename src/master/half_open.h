@@ -17,11 +17,12 @@ struct HalfOpen {
     auto operator<=>(const HalfOpen&) const = default;
 };
 
-// Those of a local port, sorted. `family` is AF_INET or AF_INET6. Nothing when the kernel does not say (a sandbox
+// Those of a local port, sorted; of AF_UNIX there are never any. Nothing when the kernel does not say (a sandbox
 // without netlink) or when there are more than fit an answer of 1 MiB.
 std::optional<std::vector<HalfOpen>> half_open(int family, std::uint16_t port);
 
-// Connections established and waiting to be accepted from this listening socket; 0 too when it is none.
+// Connections established and waiting to be accepted from this listening socket; 0 too when it is none. Of a unix
+// socket the kernel tells only whether there are any: then 1.
 std::uint32_t accept_queue(int listening) noexcept;
 
 }  // namespace lb

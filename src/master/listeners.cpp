@@ -72,7 +72,9 @@ std::string inherited_problem(int fd) {
     if (get_int(fd, SO_TYPE) == -1) return errno == EBADF ? "is not open" : "is not a socket";
     if (get_int(fd, SO_TYPE) != SOCK_STREAM) return "is not a stream socket";
     const int domain = get_int(fd, SO_DOMAIN);
-    if (domain != AF_INET && domain != AF_INET6) return "is not an IPv4 or IPv6 socket";
+    if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX) {
+        return "is not an IPv4, IPv6 or unix socket";
+    }
     if (get_int(fd, SO_ACCEPTCONN) != 1) return "is not listening";
     return {};
 }
@@ -90,11 +92,50 @@ std::string Listeners::adopt_inherited(Group& group) {
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
         return fmt::format("fd:{}: {}", fd, errno_text(errno));
     }
-    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     group.address = local_address(fd);
+    if (group.address.family() != AF_UNIX) set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     Member member;
     member.fd.reset(fd);
     group.members.push_back(std::move(member));
+    return {};
+}
+
+// One socket that all workers share; what a worker leaves in the queue, the next one takes.
+std::string Listeners::open_local(Group& group) {
+    const std::string key = key_of(group.bind);
+    Member member;
+    member.fd.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!member.fd) return fmt::format("{}: {}", key, errno_text(errno));
+    if (const std::string error = group.file.bind_to(member.fd.get(), group.address); !error.empty()) {
+        return fmt::format("{}: {}", key, error);
+    }
+    if (listen(member.fd.get(), static_cast<int>(group.bind.backlog)) != 0) {
+        const int error = errno;
+        group.file.remove();
+        return fmt::format("{}: {}", key, errno_text(error));
+    }
+    group.members.push_back(std::move(member));
+    return {};
+}
+
+// It is named again, perhaps while it was on its way out. One whose file somebody removed or replaced cannot be reached
+// any more: another one takes its place. Who is in the queue of the first is served by the workers that have it.
+std::string Listeners::keep_local(Group& group, std::uint32_t backlog, std::vector<SocketId>& opened) {
+    if (group.file.lost()) {
+        group.bind.backlog = backlog;
+        if (std::string error = open_local(group); !error.empty()) return error;
+        group.members.erase(group.members.begin());
+        opened.push_back({key_of(group.bind), 0});
+        log::warn("{}: the file was removed or replaced; listening anew", key_of(group.bind));
+        return {};
+    }
+    if (const std::string error = group.file.show(); !error.empty()) {
+        return fmt::format("{}: {}", key_of(group.bind), error);
+    }
+    Member& member = group.members.front();
+    listen(member.fd.get(), static_cast<int>(backlog));
+    group.bind.backlog = backlog;
+    member.retiring = false;
     return {};
 }
 
@@ -139,6 +180,14 @@ std::string Listeners::open(const config::Bind& bind, std::uint32_t slots, bool 
             if (error.empty()) groups_.emplace(key, std::move(fresh));
             return error;
         }
+        if (fresh.local()) {
+            fresh.deferred = false;  // there is nothing to wait for but what connect() brings
+            std::string error = open_local(fresh);
+            if (!error.empty()) return error;
+            groups_.emplace(key, std::move(fresh));
+            opened.push_back({key, 0});
+            return {};
+        }
         // With SO_REUSEPORT a second lb of the same user would join in silence and take half of the connections.
         if (const int error = probe_bind(bind.address); error != 0) {
             const bool ours = error == EADDRINUSE && find_holders(bind.address, own_inodes()).only_own;
@@ -148,6 +197,7 @@ std::string Listeners::open(const config::Bind& bind, std::uint32_t slots, bool 
     }
     Group& group = groups_.at(key);
     if (group.inherited()) return {};
+    if (group.local()) return keep_local(group, bind.backlog, opened);
     // With the program in place before a socket listens, none of the connections in between can land on it.
     if (!is_new) steer(group, true);
     const std::size_t before = opened.size();
@@ -237,7 +287,7 @@ void Listeners::set_live(const std::string& key, std::span<const std::uint32_t> 
 // keeps its place, no program runs); with none live, all that do not retire keep collecting in their queues.
 // `closed`: a program even then, because a member is about to join.
 void Listeners::steer(Group& group, bool closed) {
-    if (group.inherited() || group.members.empty()) return;
+    if (!group.steerable() || group.members.empty()) return;
     const bool any_live = std::any_of(group.members.begin(), group.members.end(),
                                       [](const Member& m) { return m.live && !m.retiring; });
     std::vector<std::uint32_t> places;
@@ -262,6 +312,7 @@ void Listeners::retire(const SocketId& id) {
         member.retiring = true;
         set_deferred(group, member.fd.get(), false);
     }
+    if (group.local()) return report(id.key, group.file.hide());
     const bool none_left = std::all_of(group.members.begin(), group.members.end(),
                                        [](const Member& m) { return m.retiring && m.slot != decoy; });
     steer(group);

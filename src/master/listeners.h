@@ -3,9 +3,9 @@
 // Never:  accepts; decides when a socket is retired (reload does) or who serves it (accepting does).
 //
 // A socket is known by the address as configured and a slot: one slot per worker with accept = reuseport, slot 0 alone
-// with accept = shared, and for inherited descriptors. All of lb's own sockets are members of a SO_REUSEPORT group, so
-// that the number of slots can change later. Sockets of a group must be opened by one effective user: only after the
-// master became the user it serves as.
+// with accept = shared, for unix sockets (the kernel has no SO_REUSEPORT for them) and for inherited descriptors. All of
+// lb's own TCP sockets are members of a SO_REUSEPORT group, so that the number of slots can change later. Sockets of a
+// group must be opened by one effective user: only after the master became the user it serves as.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "master/socket_file.h"
 #include "shared/base/result.h"
 #include "shared/config/model.h"
 #include "shared/net/fd.h"
@@ -26,7 +27,7 @@ struct SocketId {
     auto operator<=>(const SocketId&) const = default;
 };
 
-// "10.0.0.1:80", "[::1]:80" or "fd:3".
+// "10.0.0.1:80", "[::1]:80", "unix:/run/lb/web.sock" or "fd:3".
 std::string key_of(const config::Bind& bind);
 
 // Tries to bind without SO_REUSEPORT and listens to nothing. Returns 0, or errno of what went wrong.
@@ -53,7 +54,11 @@ class Listeners {
         std::vector<Fd> fillers;  // lb's own connections, that fill the queue of the decoy
         std::vector<Member> members;         // in the order of the kernel's group
         std::vector<std::uint32_t> steered;  // the places of the attached program; empty: none
+        SocketFile file;                     // of a unix socket that is not inherited
         [[nodiscard]] bool inherited() const noexcept { return bind.inherited_fd >= 0; }
+        [[nodiscard]] bool local() const noexcept { return !inherited() && address.family() == AF_UNIX; }
+        // A SO_REUSEPORT group, whose members share new connections as steering says.
+        [[nodiscard]] bool steerable() const noexcept { return !inherited() && !local(); }
     };
 
     // `inherited`: the descriptors this process was started with; only those can be named by bind = fd:N.
@@ -71,12 +76,12 @@ class Listeners {
     void set_live(const std::string& key, std::span<const std::uint32_t> live);
 
     // No new connections from now on: they are steered to the other members, or when no other is left, to a decoy,
-    // until close(). Those half open may finish. Inherited sockets cannot retire: they are not lb's to end, and their
-    // number may be named again.
+    // until close(); a unix socket's file loses its name. Those half open may finish. Inherited sockets cannot retire:
+    // they are not lb's to end, and their number may be named again.
     void retire(const SocketId& id);
     // Ends the socket in every process that has a copy, and closes ours. What is in its queue is reset.
     void close(const SocketId& id);
-    // At the end: closes the master's copies of all.
+    // At the end: closes the master's copies of all, and removes the files of unix sockets.
     void close_all() noexcept { groups_.clear(); }
 
     [[nodiscard]] const std::map<std::string, Group>& groups() const noexcept { return groups_; }
@@ -85,6 +90,8 @@ class Listeners {
 
  private:
     std::string adopt_inherited(Group& group);
+    std::string open_local(Group& group);
+    std::string keep_local(Group& group, std::uint32_t backlog, std::vector<SocketId>& opened);
     std::string open_members(Group& group, std::uint32_t slots, std::vector<SocketId>& opened);
     void open_decoy(Group& group);
     void close_decoy(Group& group);

@@ -48,7 +48,7 @@ int run_master(const MasterOptions& options) {
     const uid_t before = geteuid();
     if (!global.daemon) log::own_standard_streams();
     std::vector<std::string> notices;
-    if (const std::string error = startup::settle_in(global, notices); !error.empty())
+    if (const std::string error = startup::settle_in(loaded.value().config, notices); !error.empty())
         return say_and_fail(error);
     if (const std::string error = log::open(global.error_log); !error.empty()) {
         return say_and_fail("error_log: " + error);

@@ -139,12 +139,16 @@ Holders find_holders(const Address& address, const std::vector<ino_t>& own) {
         if (!is_number(entry->d_name)) continue;
         const std::string process = std::string("/proc/") + entry->d_name;
         if (!holds_one(process, inodes, links_left)) continue;
-        const std::string name = read_file(process + "/comm", 64);
-        holders.others.push_back({static_cast<pid_t>(*text::number(entry->d_name)),
-                                  std::string(text::trim(name.substr(0, name.find('\n'))))});
+        const auto pid = static_cast<pid_t>(*text::number(entry->d_name));
+        holders.others.push_back({pid, process_name(pid)});
         if (holders.others.size() >= 8) break;
     }
     return holders;
+}
+
+std::string process_name(pid_t pid) {
+    const std::string name = read_file(fmt::format("/proc/{}/comm", pid), 64);
+    return std::string(text::trim(name.substr(0, name.find('\n'))));
 }
 
 std::string show(const Holders& holders) {

@@ -28,6 +28,9 @@ std::vector<ino_t> listening_inodes(std::string_view table, const Address& addre
 // `own` are inodes of sockets of this process.
 Holders find_holders(const Address& address, const std::vector<ino_t>& own);
 
+// What /proc calls a process; "" when it does not say.
+std::string process_name(pid_t pid);
+
 // "held by nginx (pid 42)"; "" when nothing is visible.
 std::string show(const Holders& holders);
 

@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
+#include <cstring>
 
 #include "shared/net/socket.h"
 
@@ -85,13 +87,53 @@ std::string make_directories(const std::string& file, const std::optional<privil
     return file.empty() ? std::string() : make_directory(parent_of(file), owner);
 }
 
-std::string settle_in(const config::Global& global, std::vector<std::string>& notices) {
-    auto who = choose_user(global.user);
+std::string directories_problem(const std::string& file, const std::optional<privileges::Account>& owner) {
+    if (file.empty()) return {};
+    std::string directory = parent_of(file);
+    bool missing = false;
+    for (;; missing = true) {
+        struct stat info {};
+        if (lstat(directory.c_str(), &info) == 0) {
+            std::string error = distrust(directory, info, owner ? owner->uid : geteuid());
+            if (!error.empty() || !missing) return error;
+            break;
+        }
+        const int error = errno;
+        std::string above = parent_of(directory);
+        if (error != ENOENT || above == directory) {
+            return fmt::format("{}: {}", directory, errno_text(error));
+        }
+        directory = std::move(above);
+    }
+    // The first one that is there: can the next one be made in it?
+    if (access(directory.c_str(), W_OK | X_OK) == 0) return {};
+    return fmt::format("{}: {}", directory, errno_text(errno));
+}
+
+std::vector<std::string> socket_files(const config::Config& config) {
+    std::vector<std::string> files;
+    const auto add = [&](const std::vector<config::Bind>& binds) {
+        for (const config::Bind& bind : binds) {
+            if (bind.inherited_fd >= 0 || bind.address.family() != AF_UNIX) continue;
+            files.push_back(to_string(bind.address).substr(std::strlen("unix:")));
+        }
+    };
+    for (const config::Listener& listener : config.listeners) add(listener.binds);
+    add(config.admin.binds);
+    return files;
+}
+
+std::string settle_in(const config::Config& config, std::vector<std::string>& notices) {
+    for (const char* variable : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) unsetenv(variable);
+    auto who = choose_user(config.global.user);
     if (!who) return who.error();
     if (!who.value().notice.empty()) notices.push_back(who.value().notice);
     const auto& account = who.value().account;
-    for (const std::string* file : {&global.control, &global.pid_file}) {
-        if (std::string error = make_directories(*file, account); !error.empty()) return error;
+    std::vector<std::string> files = socket_files(config);
+    files.push_back(config.global.control);
+    files.push_back(config.global.pid_file);
+    for (const std::string& file : files) {
+        if (std::string error = make_directories(file, account); !error.empty()) return error;
     }
     if (account) {
         std::string error = privileges::become(*account);
@@ -110,7 +152,7 @@ std::uint64_t raise_descriptor_limit() noexcept {
 
 std::string check_logs(const config::Config& config) {
     for (const config::AccessLog& each : config.logs) {
-        if (each.path.empty()) continue;
+        if (each.sink != config::LogSink::file) continue;
         const Fd fd(open(each.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640));
         if (!fd) return fmt::format("log {}: {}: {}", each.name, each.path, errno_text(errno));
     }

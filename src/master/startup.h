@@ -31,8 +31,15 @@ Result<Who, std::string> choose_user(const std::string& configured);
 // In a directory that everybody may write to, such as /tmp, an existing directory of somebody else is refused.
 std::string make_directories(const std::string& file, const std::optional<privileges::Account>& owner);
 
-// Chooses and becomes the user, and creates what it cannot. "" or the error; notices are appended.
-std::string settle_in(const config::Global& global, std::vector<std::string>& notices);
+// The same found out without doing it: why make_directories() would fail, or "".
+std::string directories_problem(const std::string& file, const std::optional<privileges::Account>& owner);
+
+// The paths of the unix sockets that a configuration listens on. Inherited ones are not lb's.
+std::vector<std::string> socket_files(const config::Config& config);
+
+// Chooses and becomes the user, and creates what it cannot. "" or the error; notices are appended. Also takes the
+// variables of sd_listen_fds(3) out of the environment: they speak of this process and of nobody it starts.
+std::string settle_in(const config::Config& config, std::vector<std::string>& notices);
 
 // Raises the soft limit of descriptors to the hard one; returns the limit now.
 std::uint64_t raise_descriptor_limit() noexcept;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/explain.h"
 #include "master/startup.h"
 #include "master/status.h"
 #include "shared/base/log.h"
@@ -26,7 +27,8 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
                     },
                     [this](std::uint32_t slot, bool passed) {
                         writer_.column().add<"lb_backend_checks_total">(slot, passed ? 0 : 1);
-                    }}),
+                    },
+                    [this](const config::Backend& backend) { return membership_.why_unresolved(backend); }}),
       listeners_(options.inherited),
       children_(base, segment, writer_,
                 {[this](Child& child) { on_ready(child); },
@@ -37,6 +39,7 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
                  [this] { accepting_.reconcile(); }}),
       accepting_(listeners_, children_, generations_),
       retirement_(listeners_),
+      membership_(base, writer_, board_, generations_, names_, [this] { reload_.look(); }),
       control_(base, options.started_by,
                [this](std::string_view text, const CallerPtr& caller) { command(text, caller); }),
       core_{base,
@@ -49,6 +52,7 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
             accepting_,
             retirement_,
             names_,
+            membership_,
             control_,
             pid_file_,
             source_,
@@ -104,6 +108,7 @@ int Supervisor::run(std::string& why) {
         writer_.column().quiescent();
     }
     board_.stop();
+    membership_.stop();
     signals_.end();
     listeners_.close_all();
     control_.close();
@@ -164,6 +169,7 @@ void Supervisor::collect_generations(Micros now) {
     }
     names_.learn(generations_.configs());
     board_.configure(generations_.configs());
+    membership_.look();
     reload_.look();
     shutdown_.look(now);
 }
@@ -257,8 +263,15 @@ void Supervisor::command(std::string_view text, const CallerPtr& caller) {
         }
         return caller->done(true, fmt::format("generation {} serves", serving->number));
     }
-    caller->done(false,
-                 fmt::format("unknown command '{}'; known are reload, stop, quit, reopen and status", text));
+    constexpr std::string_view explain_word = "explain\t";
+    if (text.starts_with(explain_word)) {
+        const Generation* serving = generations_.serving();
+        return explain(text.substr(explain_word.size()), serving == nullptr ? nullptr : serving->config.get(),
+                       segment_, caller);
+    }
+    caller->done(
+        false,
+        fmt::format("unknown command '{}'; known are reload, stop, quit, reopen, status and explain", text));
 }
 
 }  // namespace lb

@@ -65,6 +65,7 @@ class Supervisor {
     Accepting accepting_;
     Retirement retirement_;
     BackendNames names_;
+    Membership membership_;
     ControlServer control_;
     PidFile pid_file_;
     Core core_;

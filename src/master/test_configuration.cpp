@@ -10,12 +10,16 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "master/listeners.h"
 #include "master/master.h"
 #include "master/pidfile.h"
 #include "master/port_holder.h"
+#include "master/socket_file.h"
 #include "master/startup.h"
 #include "shared/base/text.h"
 #include "shared/net/socket.h"
@@ -69,8 +73,13 @@ std::set<std::string> running_addresses(const std::string& control) {
     return held;
 }
 
+std::string directory_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// A file that is opened for appending, and made when it is missing.
 void check_file(Findings& findings, const std::string& what, const std::string& path) {
-    if (path.empty()) return;
     struct stat info {};
     if (stat(path.c_str(), &info) == 0) {
         if (S_ISDIR(info.st_mode)) return findings.error(fmt::format("{}: {}: is a directory", what, path));
@@ -79,10 +88,54 @@ void check_file(Findings& findings, const std::string& what, const std::string& 
         }
         return;
     }
-    const auto slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    const std::string directory = directory_of(path);
     if (access(directory.c_str(), W_OK | X_OK) != 0) {
         findings.error(fmt::format("{}: {}: {}: {}", what, path, directory, errno_text(errno)));
+    }
+}
+
+// A file that is made anew, in a directory that lb makes when it is missing.
+struct Made {
+    std::string what, path;
+    bool socket = false;          // replaced only if it is one
+    bool directory_known = true;  // it is there, so whether the user may write to it can be asked
+};
+
+std::vector<Made> made_files(const config::Config& config) {
+    std::vector<Made> list{{"control", config.global.control, true}, {"pid_file", config.global.pid_file}};
+    // What is at the path of a listening socket was looked at with the other addresses.
+    for (std::string& file : startup::socket_files(config)) list.push_back({"bind", std::move(file)});
+    std::erase_if(list, [](const Made& each) { return each.path.empty(); });
+    return list;
+}
+
+// While still the user that lb is started by: could the directories be made?
+void check_directories(Findings& findings, std::vector<Made>& files,
+                       const std::optional<privileges::Account>& account) {
+    for (Made& file : files) {
+        struct stat info {};
+        file.directory_known = stat(directory_of(file.path).c_str(), &info) == 0;
+        const std::string problem = startup::directories_problem(file.path, account);
+        if (problem.empty()) continue;
+        file.directory_known = false;
+        findings.error(fmt::format("{}: {}: {}", file.what, file.path, problem));
+    }
+}
+
+// As the user that lb serves as.
+void check_made(Findings& findings, const Made& file) {
+    struct stat info {};
+    const bool there = stat(file.path.c_str(), &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) {
+        return findings.error(fmt::format("{}: {}: is a directory", file.what, file.path));
+    }
+    if (there && file.socket && !S_ISSOCK(info.st_mode)) {
+        return findings.error(
+            fmt::format("{}: {}: there is something else at this path", file.what, file.path));
+    }
+    const std::string directory = directory_of(file.path);
+    if (file.directory_known && access(directory.c_str(), W_OK | X_OK) != 0) {
+        findings.error(fmt::format("{}: {}: {}: {}", file.what, file.path, directory, errno_text(errno)));
     }
 }
 
@@ -93,6 +146,16 @@ void check_bind(Findings& findings, const std::string& who, const config::Bind& 
         if (const std::string problem = inherited_problem(bind.inherited_fd); !problem.empty()) {
             findings.warning(fmt::format("{}: bind = {}: not checked: here, descriptor {} {}", who, key,
                                          bind.inherited_fd, problem));
+        }
+        return;
+    }
+    if (bind.address.family() == AF_UNIX) {
+        const AtPath there = look_at(bind.address);
+        const std::string problem = path_problem(there);
+        const bool ours = there.what == AtPath::What::listening &&
+                          (running.contains(key) || (running_pid != 0 && there.holder == running_pid));
+        if (!problem.empty() && !ours) {
+            findings.error(fmt::format("{}: bind = {}: {}", who, key, problem));
         }
         return;
     }
@@ -113,6 +176,44 @@ void check_bind(Findings& findings, const std::string& who, const config::Bind& 
     findings.error(text);
 }
 
+void check_binds(Findings& findings, const config::Config& config) {
+    const auto running = running_addresses(config.global.control);
+    const pid_t running_pid = PidFile::read(config.global.pid_file).value_or(0);
+    for (const config::Listener& listener : config.listeners) {
+        for (const config::Bind& bind : listener.binds) {
+            check_bind(findings, "listener " + listener.name, bind, running, running_pid);
+        }
+    }
+    for (const config::Bind& bind : config.admin.binds) {
+        check_bind(findings, "admin", bind, running, running_pid);
+    }
+}
+
+// What lb would write, asked of the kernel as the user that lb would be by then: access(2) allows root everything.
+void check_files(Findings& findings, const config::Config& config) {
+    const auto who = startup::choose_user(config.global.user);
+    if (!who) return findings.error(who.error());
+    // Somebody who is not root asks on behalf of another user, whose rights cannot be tried.
+    if (!who.value().account && !who.value().notice.empty()) {
+        return findings.warning(fmt::format("files and directories: not checked: {}", who.value().notice));
+    }
+    const auto& account = who.value().account;
+    std::vector<Made> files = made_files(config);
+    check_directories(findings, files, account);
+    if (account) {
+        if (const std::string error = privileges::become(*account); !error.empty()) {
+            return findings.error(fmt::format("cannot become user '{}': {}", account->name, error));
+        }
+    }
+    for (const Made& file : files) check_made(findings, file);
+    if (config.global.error_log.kind == log::Kind::file) {
+        check_file(findings, "error_log", config.global.error_log.path);
+    }
+    for (const config::AccessLog& each : config.logs) {
+        if (each.sink == config::LogSink::file) check_file(findings, "log " + each.name, each.path);
+    }
+}
+
 }  // namespace
 
 int test_configuration(const MasterOptions& options, bool quiet) {
@@ -126,28 +227,8 @@ int test_configuration(const MasterOptions& options, bool quiet) {
     findings.quiet = quiet;
     for (const std::string& warning : loaded.value().warnings) findings.warning(warning);
     const config::Config& config = loaded.value().config;
-    if (!config.global.user.empty()) {
-        const auto account = privileges::find_account(config.global.user);
-        if (!account) {
-            findings.error(account.error());
-        } else if (!account.value()) {
-            findings.error(fmt::format("user = {}: there is no such user", config.global.user));
-        }
-    }
-    if (config.global.error_log.kind == log::Kind::file) {
-        check_file(findings, "error_log", config.global.error_log.path);
-    }
-    for (const config::AccessLog& each : config.logs) check_file(findings, "log " + each.name, each.path);
-    const auto running = running_addresses(config.global.control);
-    const pid_t running_pid = PidFile::read(config.global.pid_file).value_or(0);
-    for (const config::Listener& listener : config.listeners) {
-        for (const config::Bind& bind : listener.binds) {
-            check_bind(findings, "listener " + listener.name, bind, running, running_pid);
-        }
-    }
-    for (const config::Bind& bind : config.admin.binds) {
-        check_bind(findings, "admin", bind, running, running_pid);
-    }
+    check_binds(findings, config);
+    check_files(findings, config);  // last: it gives up root
     if (findings.errors != 0) return 1;
     if (!quiet) fmt::print(stderr, "the configuration is good\n");
     return 0;

@@ -43,10 +43,10 @@ struct Source {
 // One owner of a row: its labels, and the slots whose rows add up.
 struct Row {
     Labels labels;
-    const std::vector<std::uint32_t>* slots;
+    const std::vector<Place>* places;
 };
 
-const std::vector<std::uint32_t> the_process{0};
+const std::vector<Place> the_process{{}};
 
 std::vector<Row> rows_of(const Inventory& inventory, Scope scope) {
     std::vector<Row> rows;
@@ -54,27 +54,35 @@ std::vector<Row> rows_of(const Inventory& inventory, Scope scope) {
         case Scope::process: rows.push_back({{}, &the_process}); break;
         case Scope::listener:
             for (const Group& one : inventory.listeners)
-                rows.push_back({{{"listener", one.name}}, &one.slots});
+                rows.push_back({{{"listener", one.name}}, &one.places});
+            break;
+        case Scope::route:
+            for (const Group& one : inventory.routes) rows.push_back({{{"route", one.name}}, &one.places});
             break;
         case Scope::pool:
-            for (const Group& one : inventory.pools) rows.push_back({{{"pool", one.name}}, &one.slots});
+            for (const Group& one : inventory.pools) rows.push_back({{{"pool", one.name}}, &one.places});
             break;
         case Scope::backend:
         case Scope::backend_detail:
             for (const BackendGroup& one : inventory.backends) {
                 rows.push_back(
-                    {{{"pool", inventory.pools[one.pool].name}, {"backend", one.name}}, &one.slots});
+                    {{{"pool", inventory.pools[one.pool].name}, {"backend", one.name}}, &one.places});
             }
             break;
     }
     return rows;
 }
 
-std::uint64_t total(const shm::Segment& table, Scope scope, const std::vector<std::uint32_t>& slots,
+std::uint64_t total(const shm::Segment& table, Scope scope, const std::vector<Place>& places,
                     std::size_t word) {
     std::uint64_t n = 0;
-    for (const std::uint32_t slot : slots) n += shm::sum(table, scope, slot, word);
+    for (const Place& place : places) n += shm::sum(table, scope, place.slot, word);
     return n;
+}
+
+bool all_still(const Source& source, Scope scope, const std::vector<Place>& places) {
+    return std::all_of(places.begin(), places.end(),
+                       [&](const Place& place) { return still(source.table, scope, place); });
 }
 
 // Kind::table has no type of its own; the name tells (a counter ends in _total).
@@ -117,7 +125,7 @@ void pool_backends(const Source& source, MetricFamily& family) {
     constexpr std::size_t states = std::size(shm::health_words);
     std::vector<std::size_t> count(source.inventory.pools.size() * states);
     for (const BackendGroup& one : source.inventory.backends) {
-        if (one.configured) count[one.pool * states + static_cast<std::size_t>(one.health)]++;
+        if (one.member) count[one.pool * states + static_cast<std::size_t>(one.health)]++;
     }
     for (std::size_t i = 0; i < count.size(); i++) {
         put(family,
@@ -159,8 +167,8 @@ constexpr Derivation derivations[] = {
      [](const Source& s, MetricFamily& family) {
          for (const Group& pool : s.inventory.pools) {
              std::uint64_t n = 0;
-             for (const std::uint32_t slot : pool.slots) {
-                 n += s.table.pool(slot).retired_requests.load(std::memory_order_relaxed);
+             for (const Place& place : pool.places) {
+                 n += s.table.pool(place.slot).retired_requests.load(std::memory_order_relaxed);
              }
              put(family, {{"pool", pool.name}}, static_cast<double>(n));
          }
@@ -198,7 +206,7 @@ void put_histogram(MetricFamily& family, const shm::Segment& table, const Metric
     auto& histogram = metric.histogram;
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < metrics::bucket_count; i++) {
-        count += total(table, m.scope, *row.slots, first + i);
+        count += total(table, m.scope, *row.places, first + i);
         const double bound = i < std::size(metrics::bucket_bounds_us)
                                  ? metrics::bucket_bounds_us[i] / micros_in_second
                                  : std::numeric_limits<double>::infinity();
@@ -206,8 +214,27 @@ void put_histogram(MetricFamily& family, const shm::Segment& table, const Metric
     }
     histogram.sample_count = count;
     histogram.sample_sum =
-        static_cast<double>(total(table, m.scope, *row.slots, first + metrics::bucket_count)) /
+        static_cast<double>(total(table, m.scope, *row.places, first + metrics::bucket_count)) /
         micros_in_second;
+}
+
+void fill_row(const Source& source, const Metric& m, std::size_t first, const Row& row,
+              MetricFamily& family) {
+    if (m.kind == Kind::histogram) return put_histogram(family, source.table, m, first, row);
+    const double unit = m.kind == Kind::seconds ? micros_in_second : 1;
+    const auto value = [&](std::size_t word) {
+        const std::uint64_t n = total(source.table, m.scope, *row.places, word);
+        // A gauge is a sum of what processes added and took away, and may be read between the two.
+        if (m.kind == Kind::gauge) return std::max(0.0, static_cast<double>(static_cast<std::int64_t>(n)));
+        return static_cast<double>(n) / unit;
+    };
+    if (m.values.empty()) {
+        put(family, row.labels, value(first));
+    } else {
+        for (std::size_t i = 0; i < m.values.size(); i++) {
+            put(family, with(row.labels, m.label, m.values[i]), value(first + i));
+        }
+    }
 }
 
 void fill(const Source& source, std::size_t index, MetricFamily& family) {
@@ -215,25 +242,10 @@ void fill(const Source& source, std::size_t index, MetricFamily& family) {
     if (m.kind == Kind::table) return derivation_of(m.name)->fill(source, family);
     const std::size_t first = metrics::offset_of(index);
     for (const Row& row : rows_of(source.inventory, m.scope)) {
-        if (m.kind == Kind::histogram) {
-            put_histogram(family, source.table, m, first, row);
-            continue;
-        }
-        const double unit = m.kind == Kind::seconds ? micros_in_second : 1;
-        const auto value = [&](std::size_t word) {
-            const std::uint64_t n = total(source.table, m.scope, *row.slots, word);
-            // A gauge is a sum of what processes added and took away, and may be read between the two.
-            if (m.kind == Kind::gauge)
-                return std::max(0.0, static_cast<double>(static_cast<std::int64_t>(n)));
-            return static_cast<double>(n) / unit;
-        };
-        if (m.values.empty()) {
-            put(family, row.labels, value(first));
-        } else {
-            for (std::size_t i = 0; i < m.values.size(); i++) {
-                put(family, with(row.labels, m.label, m.values[i]), value(first + i));
-            }
-        }
+        const std::size_t before = family.metric.size();
+        fill_row(source, m, first, row, family);
+        // Read first, then asked: a slot that changed hands meanwhile may have shown its new owner's counts.
+        if (!all_still(source, m.scope, *row.places)) family.metric.resize(before);
     }
 }
 
@@ -243,6 +255,7 @@ std::size_t rows_in(const Inventory& inventory, Scope scope) {
     switch (scope) {
         case Scope::process: return 1;
         case Scope::listener: return inventory.listeners.size();
+        case Scope::route: return inventory.routes.size();
         case Scope::pool: return inventory.pools.size();
         case Scope::backend:
         case Scope::backend_detail: return inventory.backends.size();

@@ -30,8 +30,18 @@ auto stable(const Slot& slot, Read read) -> std::optional<decltype(read(slot))> 
     return std::nullopt;
 }
 
-std::string name_of(const shm::Segment& table, const shm::Word& offset) {
+std::string text_at(const shm::Segment& table, const shm::Word& offset) {
     return to_utf8(table.text(offset.load(std::memory_order_acquire)));
+}
+
+struct Named {
+    std::string name;
+    std::uint64_t offset;
+};
+template <class Slot>
+Named read_name(const shm::Segment& table, const Slot& slot) {
+    const std::uint64_t offset = slot.name.load(std::memory_order_acquire);
+    return {to_utf8(table.text(offset)), offset};
 }
 
 // One group for each name, in the order of the lowest slots; `place` is filled with slot -> index into the groups.
@@ -41,15 +51,15 @@ std::vector<Group> groups(const shm::Segment& table, std::uint32_t count, At at,
     std::vector<Group> out;
     std::map<std::string, std::uint32_t, std::less<>> by_name;
     for (std::uint32_t i = 0; i < count; i++) {
-        auto name = stable(at(i), [&](const Slot& slot) { return name_of(table, slot.name); });
-        if (!name) continue;
-        const auto [it, fresh] = by_name.try_emplace(*name, static_cast<std::uint32_t>(out.size()));
-        if (fresh) out.push_back({std::move(*name), {}});
+        auto read = stable(at(i), [&](const Slot& slot) { return read_name(table, slot); });
+        if (!read) continue;
+        const auto [it, fresh] = by_name.try_emplace(read->name, static_cast<std::uint32_t>(out.size()));
+        if (fresh) out.push_back({std::move(read->name), {}});
         Group& group = out[it->second];
-        group.slots.push_back(i);
+        group.places.push_back({i, read->offset});
         // Of two slots the one that is not retiring speaks.
-        if (at(group.slots.front()).state.load(std::memory_order_relaxed) == SlotState::retiring) {
-            std::swap(group.slots.front(), group.slots.back());
+        if (at(group.places.front().slot).state.load(std::memory_order_relaxed) == SlotState::retiring) {
+            std::swap(group.places.front(), group.places.back());
         }
         if (place != nullptr) place->emplace(i, it->second);
     }
@@ -57,9 +67,9 @@ std::vector<Group> groups(const shm::Segment& table, std::uint32_t count, At at,
 }
 
 struct OneBackend {
-    std::string name;
+    Named named;
     std::uint32_t pool_slot;
-    bool retiring;
+    bool member;
     shm::Health health;
     std::uint32_t weight;
     bool backup;
@@ -70,16 +80,16 @@ struct OneBackend {
 
 OneBackend read_backend(const shm::Segment& table, const shm::BackendSlot& slot) {
     OneBackend one;
-    one.name = name_of(table, slot.name);
+    one.named = read_name(table, slot);
     one.pool_slot = slot.pool.load(std::memory_order_acquire);
-    one.retiring = slot.state.load(std::memory_order_acquire) == SlotState::retiring;
+    one.member = slot.member.load(std::memory_order_acquire) != 0;
     one.health = slot.health.load(std::memory_order_acquire);
     one.weight = slot.weight.load(std::memory_order_acquire);
     one.backup = slot.backup.load(std::memory_order_acquire) != 0;
     one.changed = slot.changed.load(std::memory_order_acquire);
     const auto* block = table.block<shm::AddressBlock>(slot.addresses.load(std::memory_order_acquire));
     if (block != nullptr) one.addresses.assign(block->data(), block->data() + block->count);
-    one.check_reason = name_of(table, slot.check_reason);
+    one.check_reason = text_at(table, slot.check_reason);
     return one;
 }
 
@@ -87,18 +97,10 @@ OneBackend read_backend(const shm::Segment& table, const shm::BackendSlot& slot)
 std::unordered_set<std::uint32_t> eligible_slots(const shm::Segment& table, const std::vector<Group>& pools) {
     std::unordered_set<std::uint32_t> out;
     for (const Group& pool : pools) {
-        const auto offset = table.pool(pool.slots.front()).published.load(std::memory_order_acquire);
+        const auto offset = table.pool(pool.places.front().slot).published.load(std::memory_order_acquire);
         const auto* published = table.block<shm::PublishedPool>(offset);
         if (published == nullptr) continue;
         for (const shm::Eligible& one : published->eligible()) out.insert(one.backend);
-    }
-    return out;
-}
-
-std::unordered_set<std::uint32_t> named_slots(const config::Config& config) {
-    std::unordered_set<std::uint32_t> out;
-    for (const config::Pool& pool : config.pools) {
-        for (const config::Backend& backend : pool.backends) out.insert(backend.slot);
     }
     return out;
 }
@@ -115,17 +117,18 @@ std::string to_utf8(std::string_view text) {
     return nlohmann::json::parse(json, nullptr, false).get<std::string>();
 }
 
-Inventory take_inventory(const shm::Segment& table, const config::Config* config) {
+Inventory take_inventory(const shm::Segment& table) {
     const shm::Header& header = table.header();
     Inventory out;
     std::map<std::uint32_t, std::uint32_t> pool_of;
     out.listeners = groups<shm::ListenerSlot>(
         table, header.listeners, [&](std::uint32_t i) -> auto& { return table.listener(i); }, nullptr);
+    out.routes = groups<shm::RouteSlot>(
+        table, header.routes, [&](std::uint32_t i) -> auto& { return table.route(i); }, nullptr);
     out.pools = groups<shm::PoolSlot>(
         table, header.pools, [&](std::uint32_t i) -> auto& { return table.pool(i); }, &pool_of);
 
     const auto eligible = eligible_slots(table, out.pools);
-    const auto named = config != nullptr ? named_slots(*config) : std::unordered_set<std::uint32_t>();
     // How much a slot has to say about its name: the greatest speaks.
     using Rank = std::tuple<bool, bool, std::int64_t>;
     std::map<std::pair<std::uint32_t, std::string>, std::pair<std::size_t, Rank>> by_name;
@@ -135,20 +138,19 @@ Inventory take_inventory(const shm::Segment& table, const config::Config* config
         OneBackend& one = *read;
         const auto pool = pool_of.find(one.pool_slot);
         if (pool == pool_of.end()) continue;  // it came after the pools were read
-        const bool configured = config != nullptr ? named.contains(i) : !one.retiring;
-        const Rank rank{configured, eligible.contains(i), one.changed};
+        const Rank rank{one.member, eligible.contains(i), one.changed};
 
         const auto [it, fresh] =
-            by_name.try_emplace(std::pair(pool->second, one.name), out.backends.size(), rank);
+            by_name.try_emplace(std::pair(pool->second, one.named.name), out.backends.size(), rank);
         if (fresh) out.backends.emplace_back();
         BackendGroup& group = out.backends[it->second.first];
-        group.slots.push_back(i);
+        group.places.push_back({i, one.named.offset});
         if (!fresh && rank < it->second.second) continue;
         it->second.second = rank;
-        std::swap(group.slots.front(), group.slots.back());
-        group.name = std::move(one.name);
+        std::swap(group.places.front(), group.places.back());
+        group.name = std::move(one.named.name);
         group.pool = pool->second;
-        group.configured = configured;
+        group.member = one.member;
         group.health = one.health;
         group.weight = one.weight;
         group.backup = one.backup;
@@ -159,6 +161,22 @@ Inventory take_inventory(const shm::Segment& table, const config::Config* config
     std::stable_sort(out.backends.begin(), out.backends.end(),
                      [](const BackendGroup& a, const BackendGroup& b) { return a.pool < b.pool; });
     return out;
+}
+
+bool still(const shm::Segment& table, metrics::Scope scope, const Place& place) noexcept {
+    const auto same = [&](const auto& slot) {
+        return slot.state.load(std::memory_order_acquire) != SlotState::free &&
+               slot.name.load(std::memory_order_acquire) == place.name;
+    };
+    switch (scope) {
+        case metrics::Scope::process: return true;
+        case metrics::Scope::listener: return same(table.listener(place.slot));
+        case metrics::Scope::route: return same(table.route(place.slot));
+        case metrics::Scope::pool: return same(table.pool(place.slot));
+        case metrics::Scope::backend:
+        case metrics::Scope::backend_detail: return same(table.backend(place.slot));
+    }
+    return true;
 }
 
 }  // namespace lb::admin

@@ -13,8 +13,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,7 +51,8 @@ constexpr std::string_view index_text =
     "/metrics  counters in Prometheus text format\n"
     "/healthz  200 while this process and its master live\n"
     "/readyz   200 while traffic is welcome\n"
-    "/status   processes, listeners, pools and backends as JSON\n";
+    "/status   processes, listeners, routes, pools and backends as JSON\n"
+    "/api      the same; /api/pools one of its lists, /api/pools/NAME one entry of it\n";
 
 struct Answer {
     int status = 200;
@@ -63,6 +66,13 @@ Answer text_answer(int status, const char* reason, std::string_view body) {
     answer.reason = reason;
     answer.body = std::make_shared<const std::string>(body);
     return answer;
+}
+
+// A path with %XX taken for the bytes they stand for.
+std::string decoded(std::string_view path) {
+    std::size_t size = 0;
+    const std::unique_ptr<char, Frees<std::free>> text(evhttp_uridecode(std::string(path).c_str(), 0, &size));
+    return text ? std::string(text.get(), size) : std::string();
 }
 
 class Server {
@@ -90,7 +100,9 @@ class Server {
     [[nodiscard]] bool allowed(evhttp_request* request) const;
     Answer answer_to(std::string_view path);
     Answer metrics();
-    [[nodiscard]] Inventory inventory() const;
+    Answer status(std::string_view path);
+    // The configuration in force, while it is the one that this process was started with.
+    [[nodiscard]] const config::Config* present() const;
 
     ChildContext& context_;
     const shm::Segment& table_;
@@ -228,6 +240,8 @@ bool Server::allowed(evhttp_request* request) const {
     socklen_t length = sizeof client.any;
     if (getpeername(fd, &client.any.base, &length) != 0) return false;
     client.length = length;
+    // Who may open a unix socket is decided by its directory.
+    if (client.family() == AF_UNIX) return true;
     const auto& allow = context_.config->admin.allow;
     return std::any_of(allow.begin(), allow.end(), [&](const Cidr& range) { return range.contains(client); });
 }
@@ -250,25 +264,32 @@ Answer Server::answer_to(std::string_view path) {
         return why.empty() ? text_answer(200, "OK", "ok\n")
                            : text_answer(503, "Service Unavailable", why + "\n");
     }
-    if (path == "/status") {
-        Answer answer =
-            text_answer(200, "OK", status_json(table_, inventory(), std::time(nullptr), monotonic_now()));
-        answer.type = "application/json";
-        return answer;
-    }
+    if (path == "/status" || path == "/api" || path.starts_with("/api/")) return status(path);
     if (path.empty() || path == "/") return text_answer(200, "OK", index_text);
     return text_answer(404, "Not Found", "not found\n");
 }
 
-Inventory Server::inventory() const {
-    const bool present = table_.header().generation.load(std::memory_order_acquire) == context_.generation;
-    return take_inventory(table_, present ? context_.config.get() : nullptr);
+const config::Config* Server::present() const {
+    const auto generation = table_.header().generation.load(std::memory_order_acquire);
+    return generation == context_.generation ? context_.config.get() : nullptr;
+}
+
+Answer Server::status(std::string_view path) {
+    constexpr std::string_view api = "/api/";
+    const Inventory inventory = take_inventory(table_);
+    const Moment moment{table_, inventory, present(), std::time(nullptr), monotonic_now()};
+    const std::optional<std::string> body =
+        path.starts_with(api) ? part_json(moment, decoded(path.substr(api.size()))) : status_json(moment);
+    if (!body) return text_answer(404, "Not Found", "not found\n");
+    Answer answer = text_answer(200, "OK", *body);
+    answer.type = "application/json";
+    return answer;
 }
 
 Answer Server::metrics() {
     const Micros begun = monotonic_now();
     if (!page_ || page_cost_ < expensive || begun - page_made_ >= page_cost_) {
-        Exposition page = expose(table_, inventory(), context_.config->admin.backend_histograms);
+        Exposition page = expose(table_, take_inventory(table_), context_.config->admin.backend_histograms);
         if (page.left_out > 0) {
             log::warn("/metrics leaves out {} series: more than {} would not be read by anybody",
                       page.left_out, most_series);

@@ -1,4 +1,4 @@
-// master/admin/server.h -- the operator's HTTP port, in a process of its own: /metrics /healthz /readyz /status.
+// master/admin/server.h -- the operator's HTTP port, in a process of its own: /metrics /healthz /readyz /status /api.
 // Owns:  its evhttp and its column's epoch. Reads the shared table only.
 // Never: changes the table; is needed by traffic, control or checks.
 #pragma once

@@ -1,4 +1,4 @@
-// master/cli/control.cpp -- lb -s NAME: tells the running master what to do and shows what it answers.
+// master/cli/control.cpp -- lb -s NAME and lb explain: ask the running master and show what it answers.
 // Owns:  the client's end of the control socket (shared/process/control.h is the protocol).
 // Never: waits more than 5 seconds for the connection; ends before the master has said how it went.
 #include "shared/process/control.h"
@@ -96,10 +96,9 @@ int show_answer(int fd, bool quiet) {
     }
 }
 
-}  // namespace
-
-int send_signal(const Options& options) {
-    const auto path = config::load_control(options.source);
+// One request line to the master that these settings mean, and its whole answer.
+int ask(const config::Source& source, std::string request, bool quiet) {
+    const auto path = config::load_control(source);
     if (!path) {
         for (const config::ConfigError& error : path.error())
             say(stderr, fmt::format("lb: {}", config::show(error)));
@@ -108,14 +107,36 @@ int send_signal(const Options& options) {
     auto connected = connect_to(path.value());
     if (!connected) return fail(connected.error());
     const Fd fd = std::move(connected).value();
-    const std::string request = options.signal + "\n";
-    // A dozen bytes always fit the buffer of a new connection, so a short write is an error like any other.
+    request += '\n';
+    // A line within the protocol's limit always fits the buffer of a new connection, so a short write is an error like
+    // any other.
     if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
         static_cast<ssize_t>(request.size())) {
         return fail(
             fmt::format("cannot speak to lb (control socket {}): {}", path.value(), errno_text(errno)));
     }
-    return show_answer(fd.get(), options.quiet);
+    return show_answer(fd.get(), quiet);
+}
+
+}  // namespace
+
+int send_signal(const Options& options) { return ask(options.source, options.signal, options.quiet); }
+
+int explain(const Options& options) {
+    constexpr int usage_error = 2;
+    const Explain& asked = options.explain;
+    std::string line =
+        fmt::format("explain\t{}\t{}\t{}\t{}", asked.method, asked.target, asked.from, asked.listener);
+    for (const std::string& header : asked.headers) line += fmt::format("\t{}", header);
+    if (line.size() >= control::max_request) {
+        say(stderr,
+            fmt::format(
+                "lb: the request is too long to be explained: {} bytes where the control socket takes "
+                "{}",
+                line.size(), control::max_request - 1));
+        return usage_error;
+    }
+    return ask(options.source, std::move(line), options.quiet);
 }
 
 }  // namespace lb::cli

@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <optional>
 
-#include "master/config/values.h"
+#include "shared/base/text.h"
+#include "shared/config/words.h"
+#include "shared/net/address.h"
 
 namespace lb::cli {
 namespace {
@@ -21,6 +23,9 @@ enum FlagId : std::size_t {
     prefix_flag,
     signal_flag,
     quiet_flag,
+    header_flag,
+    from_flag,
+    listener_flag,
     backends_flag,
     port_flag,
     version_flag,
@@ -37,6 +42,9 @@ constexpr Flag table[] = {
     {'p', "prefix", "DIR", "relative paths are below DIR"},
     {'s', "signal", "NAME", "one of stop quit reload reopen status"},
     {'q', "quiet", "", "with -t and -s: print errors only"},
+    {'H', "header", "LINE", "with explain: a field, NAME: VALUE; may be repeated"},
+    {0, "from", "ADDR", "with explain: the client's address (127.0.0.1)"},
+    {0, "listener", "NAME", "with explain: where the request comes in"},
     {0, "backends", "URL,URL", "run without a file, in front of these backends"},
     {0, "port", "PORT", "with --backends: listen on this port (3030)"},
     {'v', "version", "", "print the version"},
@@ -48,6 +56,8 @@ static_assert(std::size(table) == flag_count);
 
 struct Given {
     std::vector<std::string> values[flag_count];  // "" for each use of a flag without a value
+    bool explain = false;                         // the word was there
+    std::vector<std::string> words;               // behind it, flags aside
     [[nodiscard]] bool has(FlagId id) const noexcept { return !values[id].empty(); }
     // The last one; the caller knows that there is one.
     [[nodiscard]] const std::string& of(FlagId id) const noexcept { return values[id].back(); }
@@ -81,7 +91,10 @@ class Scanner {
     Message run() {
         while (!left_.empty()) {
             const std::string_view word = next();
-            if (word.size() < 2 || word[0] != '-') return unknown(word, "argument");
+            if (word.size() < 2 || word[0] != '-') {
+                if (Message bad = plain_word(word)) return bad;
+                continue;
+            }
             const std::string_view body = word.substr(word.starts_with("--") ? 2 : 1);
             const std::size_t equals = std::min(body.find('='), body.size());
             const auto id = find_name(body.substr(0, equals));
@@ -105,8 +118,19 @@ class Scanner {
         return word;
     }
 
+    Message plain_word(std::string_view word) {
+        if (given_.explain && given_.words.size() < 2) {
+            given_.words.emplace_back(word);
+        } else if (!given_.explain && word == "explain") {
+            given_.explain = true;
+        } else {
+            return unknown(word, "argument");
+        }
+        return std::nullopt;
+    }
+
     static Message unknown(std::string_view word, std::string_view what) {
-        std::vector<std::string_view> names{"demo"};
+        std::vector<std::string_view> names{"demo", "explain"};
         for (const Flag& flag : table) names.push_back(flag.name);
         const std::string_view bare = word.substr(std::min(word.find_first_not_of('-'), word.size()));
         const std::string hint = config::near_miss(bare, names);
@@ -115,7 +139,8 @@ class Scanner {
 
     Message take(std::size_t id, std::string_view value) {
         std::vector<std::string>& values = given_.values[id];
-        if (!values.empty() && id != set_flag) return fmt::format("{} is given twice", spelling(id));
+        if (!values.empty() && id != set_flag && id != header_flag)
+            return fmt::format("{} is given twice", spelling(id));
         values.emplace_back(value);
         return std::nullopt;
     }
@@ -156,7 +181,7 @@ class Scanner {
     Given& given_;
 };
 
-// Which of the flags that say what to do was given. With both, -T it is.
+// Which of the flags that say what to do was given, or the word explain. With both -t and -T, -T it is.
 Result<Action, std::string> find_action(const Given& given) {
     static constexpr std::pair<FlagId, Action> says[] = {
         {help_flag, Action::help},     {version_flag, Action::version}, {build_flag, Action::version_long},
@@ -174,16 +199,63 @@ Result<Action, std::string> find_action(const Given& given) {
             return Failed{fmt::format("{} and {} exclude each other", spelling(first), spelling(id))};
         }
     }
-    return action;
+    if (!given.explain) return action;
+    if (first != flag_count) return Failed{fmt::format("{} and explain exclude each other", spelling(first))};
+    return Action::explain;
+}
+
+// The control socket takes one line, its parts with tabs between them.
+bool has_control_byte(std::string_view text) noexcept {
+    return std::ranges::any_of(text,
+                               [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+// What can be told from the words alone. What a request means is for the master to say: it has the workers' parser.
+Message understand_explain(const Given& given, Explain& explain) {
+    if (given.words.size() != 2) return "explain needs a method and a URL: lb explain GET http://host/path";
+    explain.method = given.words[0];
+    explain.target = given.words[1];
+    explain.headers = given.values[header_flag];
+    if (given.has(from_flag)) explain.from = given.of(from_flag);
+    if (given.has(listener_flag)) explain.listener = given.of(listener_flag);
+    for (const std::string* part : {&explain.method, &explain.target, &explain.from, &explain.listener}) {
+        if (has_control_byte(*part)) return "explain takes no control bytes";
+    }
+    if (explain.method.empty()) return "explain needs a method, such as GET";
+    const bool has_host = std::ranges::any_of(explain.headers, [](const std::string& line) {
+        return text::equals_lower(std::string_view(line).substr(0, line.find(':')), "host");
+    });
+    const std::string_view target = explain.target;
+    const bool url = text::equals_lower(target.substr(0, 7), "http://") ||
+                     text::equals_lower(target.substr(0, 8), "https://");
+    if (!url && !(has_host && (target.starts_with('/') || target == "*"))) {
+        return fmt::format("'{}' is no URL: write http://host/path, or a path and -H 'Host: host'", target);
+    }
+    if (target.find('#') != std::string_view::npos) return "what follows a # never reaches a server";
+    for (const std::string& line : explain.headers) {
+        if (line.find(':') == std::string::npos) return fmt::format("-H {}: write NAME: VALUE", line);
+        if (has_control_byte(line)) return "-H takes no control bytes, tabs neither";
+    }
+    if (!explain.from.empty()) {
+        if (const auto address = parse_host(explain.from, 0); !address) {
+            return fmt::format("--from: {}", address.error());
+        }
+    }
+    return std::nullopt;
 }
 
 Message check_together(const Given& given, const Options& options) {
-    const bool settings = options.action <= Action::signal;  // run, test, dump, signal
+    const bool settings = options.action <= Action::explain;  // run, test, dump, signal, explain
     for (const FlagId id : {config_flag, set_flag, prefix_flag, backends_flag, port_flag}) {
         if (given.has(id) && !settings) return fmt::format("{} means nothing here", spelling(id));
     }
     if (given.has(config_flag) && given.has(backends_flag)) return "-c and --backends exclude each other";
     if (given.has(port_flag) && !given.has(backends_flag)) return "--port goes with --backends";
+    for (const FlagId id : {header_flag, from_flag, listener_flag}) {
+        if (given.has(id) && options.action != Action::explain) {
+            return fmt::format("{} goes with explain", spelling(id));
+        }
+    }
     if (given.has(quiet_flag) && options.action != Action::test && options.action != Action::signal) {
         return "-q goes with -t or -s";
     }
@@ -216,6 +288,9 @@ Result<Options, std::string> understand(const Given& given) {
     std::error_code failed;
     source.directory = std::filesystem::current_path(failed).string();
     if (const Message bad = check_together(given, options)) return Failed{*bad};
+    if (options.action == Action::explain) {
+        if (const Message bad = understand_explain(given, options.explain)) return Failed{*bad};
+    }
     return options;
 }
 
@@ -244,6 +319,7 @@ std::string help() {
         "       lb --backends=URL,URL [--port=PORT]        run without a file\n"
         "       lb -t | -T [-c FILE] ...                   check or print the settings\n"
         "       lb -s NAME [-c FILE] ...                   speak to the running lb\n"
+        "       lb explain METHOD URL [-H LINE]... ...     ask it where requests go\n"
         "       lb demo [PORT PORT PORT]                   run three example backends\n\n";
     for (const Flag& flag : table) {
         if (&flag == &table[manual_flag]) continue;

@@ -18,6 +18,7 @@ enum class Action : std::uint8_t {
     test,          // -t
     dump,          // -T: test, then print the effective configuration
     signal,        // -s NAME
+    explain,       // lb explain METHOD URL
     version,       // -v
     version_long,  // -V
     help,          // -h
@@ -25,10 +26,20 @@ enum class Action : std::uint8_t {
     manual,        // --manual: the generated KEYS part of lb.ini(5), for the build
 };
 
+// The request that "lb explain" is about, checked as far as a line of the control socket needs it.
+struct Explain {
+    std::string method;
+    std::string target;                // a URL; with a Host among the fields also "/path?query" or "*"
+    std::vector<std::string> headers;  // "NAME: VALUE"
+    std::string from;                  // the client's address; "": 127.0.0.1
+    std::string listener;              // its name; "": the only one, or the one with the URL's port
+};
+
 struct Options {
     Action action = Action::run;
     config::Source source;
-    std::string signal;                  // stop quit reload reopen status
+    std::string signal;  // stop quit reload reopen status
+    Explain explain;
     bool quiet = false;                  // -q: with -t and -s, only errors
     std::vector<std::string> arguments;  // of "lb demo"
 };
@@ -53,6 +64,9 @@ std::string help();
 // lb -s NAME: speaks to the running master, prints what it says as it comes (progress to standard output, errors
 // to standard error), returns the exit status. Connecting takes 5 seconds at most, the outcome what it takes.
 int send_signal(const Options& options);
+// lb explain: asks the running master where a request would go, and prints what it says in the same way. 0 when the
+// request gets a pool or an answer, 1 when not.
+int explain(const Options& options);
 // lb demo [PORT PORT PORT]: three example backends on 127.0.0.1 (default 8081 8082 8083) until SIGINT or
 // SIGTERM. Each answers any path with its name and port, /healthcheck with 200. Returns the exit status.
 int demo(const Options& options);

@@ -45,8 +45,8 @@ TEST(Status, tells_what_runs) {
     worker.add<"lb_backend_requests_total">(4, 5, 1);
     worker.add<"lb_backend_failures_total">(4, metrics::fail_cut, 2);
 
-    const json status =
-        json::parse(status_json(table.segment, take_inventory(table.segment, nullptr), 1600, now));
+    const Inventory inventory = take_inventory(table.segment);
+    const json status = json::parse(status_json({table.segment, inventory, nullptr, 1600, now}));
     EXPECT_TRUE(status["version"].is_string());
     EXPECT_EQ(status["generation"], 3);
     EXPECT_EQ(status["start_time"], 1000);
@@ -56,65 +56,168 @@ TEST(Status, tells_what_runs) {
         {"number":1,"pid":1001,"generation":3,"state":"serving","heartbeat_age_ms":150},
         {"number":2,"pid":1002,"generation":2,"state":"draining","heartbeat_age_ms":0},
         {"number":3,"pid":1003,"generation":3,"state":"serving","heartbeat_age_ms":null}])"));
-    EXPECT_EQ(status["listeners"], json::parse(R"([{"name":"web","connections":2,"requests":9}])"));
+    EXPECT_EQ(status["listeners"],
+              json::parse(R"([{"name":"web","connections":2,"tunnels":0,"requests":9}])"));
+    EXPECT_EQ(status["routes"], json::array());
     EXPECT_EQ(status["pools"], json::parse(R"([
-        {"name":"app","requests":7,"retries":1,"backends":[
-            {"name":"a1","address":"10.0.0.1:8081","health":"up","configured":true,"weight":1,"backup":false,
-             "in_flight":0,"requests":0,"failures":0,"changed":null,"check_reason":null},
-            {"name":"a2","address":"[::1]:8082","health":"down","configured":true,"weight":5,"backup":true,
-             "in_flight":3,"requests":11,"failures":2,"changed":1500,"check_reason":"connection refused"}]},
-        {"name":"empty","requests":0,"retries":0,"backends":[]}])"));
+        {"name":"app","requests":7,"retries":1,"unresolved":[],"backends":[
+            {"name":"a1","addresses":["10.0.0.1:8081"],"health":"up","member":true,"weight":1,
+             "backup":false,"in_flight":0,"requests":0,"failures":0,"changed":null,"check_reason":null},
+            {"name":"a2","addresses":["[::1]:8082"],"health":"down","member":true,"weight":5,
+             "backup":true,"in_flight":3,"requests":11,"failures":2,"changed":1500,
+             "check_reason":"connection refused"}]},
+        {"name":"empty","requests":0,"retries":0,"unresolved":[],"backends":[]}])"));
+}
+
+TEST(Status, tells_what_routes_do_while_the_configuration_in_force_is_known) {
+    TableForTest table;
+    table.route(0, "split");
+    table.route(1, "moved");
+    table.route(2, "gone");
+    table.process(1, shm::Role::worker).add<"lb_route_requests_total">(0, 2, 4);
+    config::Config config;
+    config.pools.resize(2);
+    config.pools[0].name = "app";
+    config.pools[1].name = "next";
+    config.routes.resize(2);
+    config.routes[0].slot = 1;
+    config.routes[0].redirect = config::Redirect{308, {}};
+    config.routes[1].slot = 0;
+    config.routes[1].pools = {{0, 95}, {1, 5}};
+    config.routes[1].mirror = config::Mirror{1, 100'000};
+    const Inventory inventory = take_inventory(table.segment);
+    const Moment moment{table.segment, inventory, &config, 0, now};
+    EXPECT_EQ(json::parse(status_json(moment))["routes"], json::parse(R"([
+        {"name":"split","requests":4,"configured":true,
+         "pools":[{"name":"app","weight":95},{"name":"next","weight":5}],
+         "redirect":null,"respond":null,"mirror":{"name":"next","share":0.1}},
+        {"name":"moved","requests":0,"configured":true,"pools":[],"redirect":308,"respond":null,"mirror":null},
+        {"name":"gone","requests":0,"configured":false}])"));
+    const json unknown = json::parse(status_json({table.segment, inventory, nullptr, 0, now}));
+    EXPECT_EQ(unknown["routes"][0], json::parse(R"({"name":"split","requests":4})"));
+}
+
+TEST(Status, shows_who_left_which_names_have_no_address_and_where_a_pool_looks_for_backends) {
+    TableForTest table;
+    table.pool(0, "app");
+    table.pool(1, "gone");
+    table.backend(0, 0, "written");
+    table.backend(2, 0, "left").member = 0;
+    table.backend(3, 0, "nowhere.example:80", shm::Health::down, "");
+    table.backend(4, 0, "left.example:80", shm::Health::down, "").member = 0;
+    config::Config config;
+    config.pools.resize(1);
+    config.pools[0].slot = 0;
+    config.pools[0].discover = {{config::DiscoverKind::dns, "app.example", 80, ""},
+                                {config::DiscoverKind::srv, "_http._tcp.example", 0, ""},
+                                {config::DiscoverKind::file, "", 0, "/etc/lb/members"}};
+    const Inventory inventory = take_inventory(table.segment);
+    const json pools = json::parse(status_json({table.segment, inventory, &config, 0, now}))["pools"];
+    EXPECT_EQ(pools[0]["discover"],
+              json::parse(R"(["dns app.example:80","dns srv=_http._tcp.example","file /etc/lb/members"])"));
+    EXPECT_EQ(pools[0]["configured"], true);
+    EXPECT_EQ(pools[1]["configured"], false);
+    EXPECT_FALSE(pools[1].contains("discover"));
+    EXPECT_EQ(pools[0]["unresolved"], json::parse(R"(["nowhere.example:80"])"));
+    const auto of = [&](std::size_t i, const char* what) { return pools[0]["backends"][i][what]; };
+    EXPECT_EQ(of(0, "member"), true);
+    EXPECT_EQ(of(1, "member"), false);
+    EXPECT_EQ(of(2, "addresses"), json::array());
+}
+
+TEST(Api, gives_a_list_or_one_entry_of_it) {
+    TableForTest table;
+    table.listener(0, "web");
+    table.pool(0, "app");
+    table.pool(1, "a/b c");
+    table.process(3, shm::Role::worker, 1, now);
+    const Inventory inventory = take_inventory(table.segment);
+    const Moment moment{table.segment, inventory, nullptr, 0, now};
+    const auto ask = [&](std::string_view path) {
+        const auto text = part_json(moment, path);
+        return text ? json::parse(*text) : json("nothing");
+    };
+    EXPECT_EQ(ask("listeners")[0]["name"], "web");
+    EXPECT_EQ(ask("pools").size(), 2u);
+    EXPECT_EQ(ask("pools/app")["name"], "app");
+    EXPECT_EQ(ask("pools/a/b c")["name"], "a/b c") << "a name may hold a slash";
+    EXPECT_EQ(ask("workers/3")["pid"], 1003);
+    EXPECT_EQ(ask("routes"), json::array());
+    for (const char* none : {"", "pool", "pools/", "pools/none", "workers/x", "listeners/web/", "poolsx"}) {
+        EXPECT_EQ(ask(none), "nothing") << none;
+    }
 }
 
 TEST(Status, is_json_whatever_the_names_hold) {
     TableForTest table;
     table.pool(0, "\xff\"\n\\");
     table.backend(0, 0, "\xc3(").check_reason = table.text("\x80");
-    const std::string text = status_json(table.segment, take_inventory(table.segment, nullptr), 0, now);
+    const Inventory inventory = take_inventory(table.segment);
+    const std::string text = status_json({table.segment, inventory, nullptr, 0, now});
     const json status = json::parse(text, nullptr, false);
     ASSERT_FALSE(status.is_discarded()) << text;
     EXPECT_EQ(status["pools"][0]["name"], "\xef\xbf\xbd\"\n\\");
 }
 
-TEST(Inventory, the_configuration_in_force_says_which_slot_speaks) {
+std::vector<std::uint32_t> slots_of(const BackendGroup& group) {
+    std::vector<std::uint32_t> slots;
+    for (const Place& place : group.places) slots.push_back(place.slot);
+    return slots;
+}
+
+TEST(Inventory, of_two_slots_with_one_name_the_member_speaks) {
     TableForTest table;
     table.pool(0, "app");
     table.backend(0, 0, "a1", shm::Health::up, "10.0.0.1:80").changed = 900;
+    table.segment.backend(0).member = 0;
     table.backend(1, 0, "a1", shm::Health::down, "10.0.0.2:80").changed = 100;
-    table.backend(2, 0, "gone", shm::Health::up);
+    table.backend(2, 0, "gone", shm::Health::up).member = 0;
     table.publish(0, {0});
-    config::Config config;
-    config.pools.resize(1);
-    config.pools[0].backends.resize(1);
-    config.pools[0].backends[0].slot = 1;
-    const Inventory known = take_inventory(table.segment, &config);
-    ASSERT_EQ(known.backends.size(), 2u);
-    EXPECT_EQ(known.backends[0].slots, (std::vector<std::uint32_t>{1, 0}));
-    EXPECT_EQ(known.backends[0].health, shm::Health::down);
-    EXPECT_EQ(to_string(known.backends[0].addresses.at(0)), "10.0.0.2:80");
-    EXPECT_TRUE(known.backends[0].configured);
-    EXPECT_EQ(known.backends[1].name, "gone");
-    EXPECT_FALSE(known.backends[1].configured) << "an older generation still uses it";
+    const auto read = [&] { return take_inventory(table.segment); };
+    ASSERT_EQ(read().backends.size(), 2u);
+    EXPECT_EQ(slots_of(read().backends[0]), (std::vector<std::uint32_t>{1, 0}));
+    EXPECT_EQ(read().backends[0].health, shm::Health::down);
+    EXPECT_EQ(to_string(read().backends[0].addresses.at(0)), "10.0.0.2:80");
+    EXPECT_TRUE(read().backends[0].member);
+    EXPECT_EQ(read().backends[1].name, "gone");
+    EXPECT_FALSE(read().backends[1].member) << "an older generation still uses it";
 
-    const Inventory unknown = take_inventory(table.segment, nullptr);
-    EXPECT_EQ(unknown.backends[0].slots, (std::vector<std::uint32_t>{0, 1})) << "the one that is handed out";
+    table.segment.backend(0).member = 1;
+    EXPECT_EQ(slots_of(read().backends[0]), (std::vector<std::uint32_t>{0, 1}))
+        << "the one that is handed out";
     table.publish(0, {});
     table.segment.backend(1).changed = 901;
-    EXPECT_EQ(take_inventory(table.segment, nullptr).backends[0].slots, (std::vector<std::uint32_t>{1, 0}))
+    EXPECT_EQ(slots_of(read().backends[0]), (std::vector<std::uint32_t>{1, 0}))
         << "the one that changed last";
+}
+
+TEST(Inventory, notices_that_a_slot_changed_hands) {
+    TableForTest table;
+    table.pool(0, "app");
+    table.route(0, "r");
+    table.backend(0, 0, "a1");
+    const Inventory inventory = take_inventory(table.segment);
+    const Place backend = inventory.backends[0].places[0];
+    const Place route = inventory.routes[0].places[0];
+    EXPECT_TRUE(still(table.segment, metrics::Scope::backend, backend));
+    EXPECT_TRUE(still(table.segment, metrics::Scope::route, route));
+    table.segment.backend(0).state = shm::SlotState::retiring;
+    EXPECT_TRUE(still(table.segment, metrics::Scope::backend, backend))
+        << "it has its owner until it is free";
+    table.segment.backend(0).state = shm::SlotState::free;
+    EXPECT_FALSE(still(table.segment, metrics::Scope::backend, backend));
+    table.backend(0, 0, "a1");
+    EXPECT_FALSE(still(table.segment, metrics::Scope::backend_detail, backend)) << "another one of that name";
+    table.route(0, "other");
+    EXPECT_FALSE(still(table.segment, metrics::Scope::route, route));
 }
 
 TEST(Inventory, a_backend_that_is_leaving_does_not_count_as_one_of_its_pool) {
     TableForTest table;
     table.pool(0, "app");
     table.backend(0, 0, "stays");
-    table.backend(1, 0, "leaves");
-    config::Config config;
-    config.pools.resize(1);
-    config.pools[0].backends.resize(1);
-    config.pools[0].backends[0].slot = 0;
-    const std::string page =
-        expose(table.segment, take_inventory(table.segment, &config), config::Switch::off).text;
+    table.backend(1, 0, "leaves").member = 0;
+    const std::string page = expose(table.segment, take_inventory(table.segment), config::Switch::off).text;
     EXPECT_NE(page.find("lb_pool_backends{pool=\"app\",state=\"up\"} 1\n"), std::string::npos);
     EXPECT_NE(page.find("lb_backend_up{pool=\"app\",backend=\"leaves\"} 1\n"), std::string::npos);
 }
@@ -127,7 +230,7 @@ TEST(Inventory, leaves_free_slots_and_strangers_out) {
     table.backend(0, 3, "a1");
     table.backend(1, 9, "of a pool that is not there");
     table.backend(2, 3, "free").state = shm::SlotState::free;
-    const Inventory inventory = take_inventory(table.segment, nullptr);
+    const Inventory inventory = take_inventory(table.segment);
     EXPECT_TRUE(inventory.listeners.empty());
     ASSERT_EQ(inventory.backends.size(), 1u);
     EXPECT_EQ(inventory.backends[0].name, "a1");

@@ -38,7 +38,7 @@ class ExpositionTest : public testing::Test {
  protected:
     TableForTest table;
     Exposition page(Switch histograms = Switch::automatic, std::size_t limit = most_series) {
-        Exposition made = expose(table.segment, take_inventory(table.segment, nullptr), histograms, limit);
+        Exposition made = expose(table.segment, take_inventory(table.segment), histograms, limit);
         series = series_of(made.text);
         return made;
     }
@@ -60,6 +60,7 @@ TEST_F(ExpositionTest, an_empty_table_has_the_metrics_of_the_process) {
 
 TEST_F(ExpositionTest, has_each_row_of_the_catalog_with_its_type_and_help) {
     table.listener(0, "web");
+    table.route(0, "api");
     table.pool(0, "app");
     table.backend(0, 0, "a1");
     table.process(0, shm::Role::master);
@@ -110,6 +111,42 @@ TEST_F(ExpositionTest, sums_over_processes_and_labels_by_scope) {
     EXPECT_EQ(value("lb_workers{state=\"draining\"}"), "1");
 }
 
+TEST_F(ExpositionTest, routes_have_rows_of_their_own) {
+    table.route(3, "api");
+    table.route(4, "old");
+    table.segment.route(4).state = shm::SlotState::free;
+    shm::Column worker = table.process(1, shm::Role::worker);
+    worker.add<"lb_route_requests_total">(3, 2, 6);
+    worker.add<"lb_route_mirrored_total">(3, metrics::mirror_dropped);
+    worker.observe<"lb_route_request_duration_seconds">(3, 900);
+    page();
+    EXPECT_EQ(value("lb_route_requests_total{route=\"api\",class=\"2xx\"}"), "6");
+    EXPECT_EQ(value("lb_route_mirrored_total{route=\"api\",result=\"dropped\"}"), "1");
+    EXPECT_EQ(value("lb_route_mirrored_total{route=\"api\",result=\"sent\"}"), "0");
+    EXPECT_EQ(value("lb_route_request_duration_seconds_bucket{route=\"api\",le=\"0.001\"}"), "1");
+    EXPECT_EQ(value("lb_route_requests_total{route=\"old\",class=\"2xx\"}"), "absent");
+}
+
+TEST_F(ExpositionTest, a_backend_that_came_while_lb_ran_is_shown_and_one_that_went_is_not) {
+    table.pool(0, "app");
+    shm::Column worker = table.process(1, shm::Role::worker);
+    worker.add<"lb_backend_connects_total">(7, 0, 3);
+    page();
+    EXPECT_EQ(value("lb_pool_backends{pool=\"app\",state=\"up\"}"), "0");
+    shm::set_origin(table.segment, metrics::Scope::backend, 7);
+    table.backend(7, 0, "10.0.0.7:80");
+    worker.add<"lb_backend_connects_total">(7, 0, 2);
+    page();
+    EXPECT_EQ(value("lb_backend_connects_total{pool=\"app\",backend=\"10.0.0.7:80\"}"), "2");
+    EXPECT_EQ(value("lb_pool_backends{pool=\"app\",state=\"up\"}"), "1");
+    const Inventory before = take_inventory(table.segment);
+    table.backend(7, 0, "10.0.0.8:80");  // between the look at the slots and the look at the counters
+    const std::string text = expose(table.segment, before, Switch::on).text;
+    EXPECT_THAT(text, Not(HasSubstr("lb_backend_connects_total{pool=\"app\"")))
+        << "nobody's counts under another one's name";
+    EXPECT_THAT(text, HasSubstr("lb_requests_total{pool=\"app\",class=\"2xx\"} 0"));
+}
+
 TEST_F(ExpositionTest, large_counters_stay_whole_numbers) {
     table.listener(0, "web");
     table.process(1, shm::Role::worker).add<"lb_client_sent_bytes_total">(0, 0, 1'234'567'890'123'456);
@@ -158,6 +195,7 @@ TEST_F(ExpositionTest, two_slots_of_one_name_are_one_series) {
     table.backend(0, 0, "a1", shm::Health::up, "10.0.0.1:80").weight = 1;
     table.backend(1, 0, "a1", shm::Health::down, "10.0.0.2:80").weight = 9;
     table.segment.backend(0).state = shm::SlotState::retiring;
+    table.segment.backend(0).member = 0;
     table.pool(1, "other");
     table.backend(2, 1, "a1");  // the same name in another pool is another backend
     shm::Column worker = table.process(1, shm::Role::worker);
@@ -200,7 +238,7 @@ TEST(Exposition, leaves_backend_histograms_out_above_500_backends) {
     table.pool(0, "app");
     for (std::uint32_t i = 0; i < 500; i++) table.backend(i, 0, fmt::format("b{}", i));
     const auto text = [&] {
-        return expose(table.segment, take_inventory(table.segment, nullptr), Switch::automatic).text;
+        return expose(table.segment, take_inventory(table.segment), Switch::automatic).text;
     };
     EXPECT_THAT(text(), HasSubstr("lb_backend_response_duration_seconds_count"));
     table.backend(500, 0, "one more");
@@ -236,7 +274,7 @@ TEST(Exposition, ten_thousand_backends_fit) {
         table.backend(i, 0, fmt::format("10.1.{}.{}:8080", i / 250, i % 250));
     for (std::uint32_t i = 0; i < 4; i++)
         table.process(i, shm::Role::worker).add<"lb_backend_reuses_total">(9'999);
-    const Exposition page = expose(table.segment, take_inventory(table.segment, nullptr), Switch::automatic);
+    const Exposition page = expose(table.segment, take_inventory(table.segment), Switch::automatic);
     EXPECT_EQ(page.left_out, 0u);
     EXPECT_GT(page.series, 20 * backends);
     EXPECT_THAT(page.text,
@@ -250,6 +288,7 @@ TEST(Promtool, has_nothing_to_say) {
     TableForTest table;
     table.listener(0, "web");
     table.listener(1, "odd \"name\" \\ with\nall \xff bytes");
+    table.route(0, "api");
     table.pool(0, "app");
     table.backend(0, 0, "a1");
     table.backend(1, 0, "a1");
@@ -257,7 +296,7 @@ TEST(Promtool, has_nothing_to_say) {
     shm::Column worker = table.process(1, shm::Role::worker);
     for (int i = 0; i < 100; i++) worker.observe<"lb_request_duration_seconds">(0, i * i * i * 80);
     worker.add<"lb_requests_total">(0, 2, 100);
-    const std::string text = expose(table.segment, take_inventory(table.segment, nullptr), Switch::on).text;
+    const std::string text = expose(table.segment, take_inventory(table.segment), Switch::on).text;
 
     char name[] = "/tmp/lb-promtool-XXXXXX";
     const int fd = mkstemp(name);

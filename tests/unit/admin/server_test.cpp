@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -162,6 +164,10 @@ TEST_F(AdminTest, serves_status_health_index_and_nothing_else) {
     const std::string status = ask("/status");
     EXPECT_THAT(status, HasSubstr("\r\nContent-Type: application/json\r\n"));
     EXPECT_EQ(nlohmann::json::parse(body(status))["pools"][0]["name"], "app");
+    EXPECT_EQ(nlohmann::json::parse(body(ask("/api")))["pools"][0]["name"], "app");
+    EXPECT_EQ(nlohmann::json::parse(body(ask("/api/pools/%61pp")))["name"], "app");
+    EXPECT_THAT(ask("/api/pools/none"), StartsWith("HTTP/1.1 404 "));
+    EXPECT_THAT(ask("/api/"), StartsWith("HTTP/1.1 404 "));
     EXPECT_EQ(body(ask("/healthz")), "ok\n");
     EXPECT_THAT(body(ask("/")), HasSubstr("/metrics"));
     EXPECT_THAT(ask("/nothing"), StartsWith("HTTP/1.1 404 "));
@@ -216,6 +222,27 @@ TEST_F(AdminTest, answers_only_whom_the_configuration_allows) {
         EXPECT_THAT(answer, StartsWith("HTTP/1.1 403 ")) << path;
         EXPECT_EQ(body(answer), "forbidden\n");
     }
+}
+
+TEST_F(AdminTest, a_unix_socket_is_open_to_whom_its_directory_lets_in) {
+    char directory[] = "/tmp/lb-admin-XXXXXX";
+    ASSERT_NE(mkdtemp(directory), nullptr);
+    sockaddr_un path{};
+    path.sun_family = AF_UNIX;
+    fmt::format_to_n(path.sun_path, sizeof path.sun_path - 1, "{}/admin", directory);
+    listening = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(listening.get(), reinterpret_cast<sockaddr*>(&path), sizeof path), 0);
+    ASSERT_EQ(listen(listening.get(), 16), 0);
+    config->admin.allow.clear();
+    start();
+    const Fd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval limit{5, 0};
+    setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&path), sizeof path), 0);
+    say(client, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(body(rest(client)), "ok\n");
+    unlink(path.sun_path);
+    rmdir(directory);
 }
 
 TEST_F(AdminTest, moves_its_heartbeat_and_its_epoch_while_idle) {

@@ -16,7 +16,8 @@ namespace lb::admin {
 
 class TableForTest {
  public:
-    explicit TableForTest(std::uint32_t backends = 64) : segment(make({8, 16, 16, backends, 16u << 20})) {}
+    explicit TableForTest(std::uint32_t backends = 64)
+        : segment(make({8, 16, 16, 16, backends, 16u << 20})) {}
 
     std::uint64_t text(std::string_view s) {
         const auto offset = block(sizeof(shm::TextBlock) + s.size());
@@ -29,6 +30,10 @@ class TableForTest {
     void listener(std::uint32_t slot, std::string_view name) {
         segment.listener(slot).name = text(name);
         segment.listener(slot).state = shm::SlotState::used;
+    }
+    void route(std::uint32_t slot, std::string_view name) {
+        segment.route(slot).name = text(name);
+        segment.route(slot).state = shm::SlotState::used;
     }
     void pool(std::uint32_t slot, std::string_view name) {
         segment.pool(slot).name = text(name);
@@ -44,12 +49,16 @@ class TableForTest {
         one.name = text(name);
         one.health = health;
         one.weight = 1;
+        one.member = 1;
         const auto offset = block(sizeof(shm::AddressBlock) + sizeof(Address));
-        const std::uint32_t count[2] = {1, 0};
+        const std::uint32_t count[2] = {address.empty() ? 0u : 1u, 0};
         std::memcpy(arena(offset), count, sizeof count);
-        const auto parsed = parse_address(address);
-        EXPECT_TRUE(parsed.ok());
-        if (parsed) std::memcpy(arena(offset) + sizeof(shm::AddressBlock), &parsed.value(), sizeof(Address));
+        if (!address.empty()) {
+            const auto parsed = parse_address(address);
+            EXPECT_TRUE(parsed.ok());
+            if (parsed)
+                std::memcpy(arena(offset) + sizeof(shm::AddressBlock), &parsed.value(), sizeof(Address));
+        }
         one.addresses = offset;
         one.state = shm::SlotState::used;
         return one;

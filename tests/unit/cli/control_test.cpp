@@ -1,4 +1,4 @@
-// tests/unit/cli/control_test.cpp -- lb -s against a control socket played by a thread: what is printed where, what the
+// tests/unit/cli/control_test.cpp -- lb -s and lb explain against a control socket played by a thread: what is printed where, what the
 // exit status is.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,7 +59,7 @@ class Control : public testing::Test {
         });
         testing::internal::CaptureStdout();
         testing::internal::CaptureStderr();
-        const int status = send_signal(options_);
+        const int status = options_.action == Action::explain ? explain(options_) : send_signal(options_);
         request_ = request.get();
         take();
         return status;
@@ -138,6 +138,35 @@ TEST_F(Control, AFullQueueIsGivenUpOn) {
     EXPECT_EQ(err_, "lb: the running lb does not answer (control socket " + path_ + ")\n");
     EXPECT_GE(took, std::chrono::seconds(4));
     EXPECT_LT(took, std::chrono::seconds(20));
+}
+
+TEST_F(Control, ExplainSendsTheRequestInOneLine) {
+    options_.action = Action::explain;
+    options_.explain = {"GET", "http://h/a b", {"X-A: 1", "Y:"}, "192.0.2.1", "web"};
+    EXPECT_EQ(ask({"info listener  web\nok backend a1 of pool app\n"}), 0);
+    EXPECT_EQ(request_, "explain\tGET\thttp://h/a b\t192.0.2.1\tweb\tX-A: 1\tY:\n");
+    EXPECT_EQ(out_, "listener  web\nbackend a1 of pool app\n");
+    options_.explain = {"GET", "http://h/", {}, "", ""};
+    EXPECT_EQ(unlink(path_.c_str()), 0);
+    EXPECT_EQ(ask({"failed no route\n"}), 1);
+    EXPECT_EQ(request_, "explain\tGET\thttp://h/\t\t\n");
+    EXPECT_EQ(err_, "lb: no route\n");
+}
+
+TEST_F(Control, ExplainRefusesWhatTheLineCannotHold) {
+    options_.action = Action::explain;
+    const std::string fixed = "explain\tGET\t\t\t";
+    options_.explain = {"GET", std::string(4095 - fixed.size(), 'x'), {}, "", ""};
+    EXPECT_EQ(ask({"ok taken\n"}), 0);
+    EXPECT_EQ(request_.size(), 4096U) << "with its line feed";
+    options_.explain.target += "x";
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(explain(options_), 2);
+    take();
+    EXPECT_EQ(
+        err_,
+        "lb: the request is too long to be explained: 4096 bytes where the control socket takes 4095\n");
 }
 
 TEST_F(Control, MistakesOfTheCommandLineAreShown) {

@@ -103,6 +103,71 @@ TEST(Options, DemoTakesTheRest) {
     EXPECT_THAT(options.arguments, ElementsAre("1", "-x"));
 }
 
+TEST(Options, ExplainTakesARequest) {
+    const Options options = good({"-c", "x.ini", "explain", "GET", "http://h/a?b", "-H", "X-A: 1",
+                                  "--header=Y:", "--from", "2001:db8::1", "--listener=web"});
+    EXPECT_EQ(options.action, Action::explain);
+    EXPECT_EQ(options.source.file, "x.ini");
+    EXPECT_EQ(options.explain.method, "GET");
+    EXPECT_EQ(options.explain.target, "http://h/a?b");
+    EXPECT_THAT(options.explain.headers, ElementsAre("X-A: 1", "Y:"));
+    EXPECT_EQ(options.explain.from, "2001:db8::1");
+    EXPECT_EQ(options.explain.listener, "web");
+}
+
+TEST(Options, ExplainsFlagsMayStandAnywhere) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"explain", "PUT", "HTTPS://h", "-HA: b", "-c", "x.ini"},
+             {"-H", "A: b", "-cx.ini", "explain", "PUT", "HTTPS://h"},
+             {"explain", "-H", "A: b", "PUT", "-c", "x.ini", "HTTPS://h"}}) {
+        const Options options = good(words);
+        EXPECT_EQ(options.action, Action::explain);
+        EXPECT_EQ(options.explain.target, "HTTPS://h");
+        EXPECT_THAT(options.explain.headers, ElementsAre("A: b"));
+        EXPECT_EQ(options.source.file, "x.ini");
+    }
+    EXPECT_TRUE(good({"explain", "GET", "http://h/", "--backends=a:1"}).source.quick_start);
+}
+
+TEST(Options, ExplainTakesAPathWithAHost) {
+    EXPECT_EQ(good({"explain", "GET", "/a//b", "-H", "Host: h"}).explain.target, "/a//b");
+    EXPECT_EQ(good({"explain", "OPTIONS", "*", "-H", "host:h"}).explain.target, "*");
+    EXPECT_THAT(bad({"explain", "GET", "/a"}),
+                HasSubstr("'/a' is no URL: write http://host/path, or a path and -H"));
+    EXPECT_THAT(bad({"explain", "GET", "*", "-H", "Hosts: h"}), HasSubstr("'*' is no URL"));
+}
+
+TEST(Options, ExplainRefusesWhatIsNoRequest) {
+    const std::string needs = "explain needs a method and a URL: lb explain GET http://host/path";
+    EXPECT_THAT(bad({"explain"}), HasSubstr(needs));
+    EXPECT_THAT(bad({"explain", "GET"}), HasSubstr(needs));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "more"}), HasSubstr("unknown argument 'more'"));
+    EXPECT_THAT(bad({"explain", "GET", "ftp://h/"}), HasSubstr("'ftp://h/' is no URL"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/#x"}), HasSubstr("what follows a # never reaches a server"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-H", "novalue"}),
+                HasSubstr("-H novalue: write NAME: VALUE"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-H", "A: b\r\nC: d"}),
+                HasSubstr("-H takes no control bytes"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-H", "A: b\tc"}), HasSubstr("tabs neither"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/\n"}), HasSubstr("explain takes no control bytes"));
+    EXPECT_THAT(bad({"explain", "GET\t", "http://h/"}), HasSubstr("explain takes no control bytes"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "--listener", "a\tb"}),
+                HasSubstr("explain takes no control bytes"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "--from", "10.0.0.1:80"}),
+                HasSubstr("--from: '10.0.0.1:80' is not an IPv4 or IPv6 address"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "--from=a", "--from=b"}),
+                HasSubstr("--from is given twice"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-t"}), HasSubstr("-t and explain exclude each other"));
+    EXPECT_THAT(bad({"-s", "stop", "explain", "GET", "http://h/"}),
+                HasSubstr("-s and explain exclude each other"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-q"}), HasSubstr("-q goes with -t or -s"));
+    EXPECT_THAT(bad({"-t", "-H", "A: b"}), HasSubstr("-H goes with explain"));
+    EXPECT_THAT(bad({"--from=10.0.0.1"}), HasSubstr("--from goes with explain"));
+    EXPECT_THAT(bad({"--listener=web"}), HasSubstr("--listener goes with explain"));
+    EXPECT_THAT(bad({"explian", "GET", "http://h/"}),
+                HasSubstr("unknown argument 'explian'; did you mean 'explain'?"));
+}
+
 TEST(Options, WrongOnesAreNamed) {
     const std::string more = "\nTry 'lb --help'.";
     EXPECT_EQ(bad({"--confg=x"}), "lb: unknown flag '--confg'; did you mean 'config'?" + more);
