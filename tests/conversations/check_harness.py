@@ -12,14 +12,18 @@ FAKE = r"""#!/usr/bin/python3
 import os, signal, sys
 how = open(sys.argv[2]).readline()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7 if "status" in how else 0))
+if "child" in how:
+    ready, tell = os.pipe()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(tell, b"!")
+        signal.pause()
+    os.read(ready, 1)
+if "report" in how:
+    print("==1==ERROR: AddressSanitizer: heap-use-after-free", file=sys.stderr, flush=True)
 print("the log of a fake", file=sys.stderr, flush=True)
 if "early" in how:
     sys.exit(3)
-if "report" in how:
-    print("==1==ERROR: AddressSanitizer: heap-use-after-free", file=sys.stderr, flush=True)
-if "child" in how and os.fork() == 0:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.pause()
 signal.pause()
 """
 

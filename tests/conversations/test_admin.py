@@ -61,7 +61,7 @@ def test_healthz_readyz_and_status(t):
     app, = status["pools"]
     assert (app["name"], app["requests"]) == ("app", 3)
     alpha, other = app["backends"]
-    assert (alpha["name"], alpha["address"], alpha["health"], alpha["weight"], alpha["backup"]) == ("alpha", str(s1), "up", 2, False)
+    assert (alpha["name"], alpha["addresses"], alpha["health"], alpha["weight"], alpha["backup"]) == ("alpha", [str(s1)], "up", 2, False)
     assert (other["name"], other["health"], other["backup"]) == (str(s2), "down", True) and other["check_reason"]
     assert [listener["name"] for listener in status["listeners"]] == ["web"]
 

@@ -27,6 +27,18 @@ def test_every_process_says_what_it_is(t):
     lb.wait_metric(2, "lb_workers")
 
 
+def test_a_worker_takes_no_more_connections_than_it_may(t):
+    lb = t.lb("[global]\nworkers = 1\nconnections = 2\n" + pool(t.backend("s1")))
+    first, second = t.client(lb), t.client(lb)
+    assert first.get("/").status == second.get("/").status == 200
+    third = t.client(lb)
+    third.ask("GET", "/waits")
+    t.wait(lambda: lb.metric("lb_accept_pauses_total", reason="limit") >= 1, "accepting pauses")
+    assert lb.metric("lb_client_connections") == 2
+    first.close()
+    assert third.answer().status == 200  # it waited in the queue
+
+
 def test_a_killed_worker_is_replaced_and_its_requests_are_no_longer_counted(t):
     gate = t.gate()
     s1 = t.backend("s1", waits(gate))

@@ -62,9 +62,10 @@ def test_localhost_is_ipv6_too(t):
     t.wait(lambda: serves(t, port), "127.0.0.1 refuses and ::1 answers")
 
 
-def test_other_names_are_a_clear_error(t):
-    outcome = t.run("--backends=http://backend.example:80", f"--port={t.free_port()}")
-    assert outcome.status == 1 and "backend.example" in outcome.err, outcome
+def test_what_can_be_no_name_is_a_clear_error(t):
+    for name in ("backend..example", "back!end.example"):
+        outcome = t.run(f"--backends=http://{name}:80", f"--port={t.free_port()}")
+        assert outcome.status == 1 and name in outcome.err, (name, outcome)
 
 
 def test_what_makes_no_sense_is_an_error(t):

@@ -160,6 +160,25 @@ def test_drain_timeout_ends_the_old_generation(t):
     gate.open()
 
 
+def test_max_generations_closes_the_oldest_early(t):
+    gate = t.gate()
+    lb = t.lb("[global]\nworkers = 1\nmax_generations = 2\n" + pool(t.backend("s1", waits(gate))))
+    first, = lb.workers()
+    busy = []
+    for _ in range(2):
+        client = t.client(lb)
+        client.ask("GET", "/wait")
+        busy.append(client)
+        lb.wait_metric(len(busy), "lb_backend_in_flight")
+        lb.reload()
+    # The second reload would have made a third generation: the first one made room, and its exchange was cut.
+    t.wait(lambda: first not in lb.children(), "the first generation ends")
+    busy[0].expect_gone()
+    lb.wait_metric(1, "lb_generations_closed_early_total")
+    gate.open()
+    assert busy[1].answer().status == 200
+
+
 def test_a_listener_is_added_and_removed(t):
     extra = t.socket()
     s1 = t.backend("s1")

@@ -19,22 +19,25 @@ ROOMS = {
     "shared/metrics": ["shared/base"],
     "shared/http": ["shared/base"],
     "shared/config": ["shared/net"],
+    "shared/route": ["shared/config", "shared/http"],
     "shared/shm": ["shared/metrics", "shared/net"],
+    "shared/balance": ["shared/shm"],
     "shared/process": ["shared/config", "shared/shm"],
     # decides and supervises
-    "master/config": ["shared/config"],
+    "master/config": ["shared/route"],
+    "master/discovery": ["shared/config", "shared/shm"],
     "master/table": ["shared/config", "shared/shm"],
     "master/health": ["shared/config", "shared/http", "shared/shm"],
     "master/admin": ["shared/http", "shared/process"],
     "master/cli": ["master/config", "shared/process"],
-    "master": ["master/admin", "master/config", "master/health", "master/table", "shared/process"],
+    "master": ["master/admin", "master/config", "master/discovery", "master/health", "master/table", "shared/balance", "shared/process", "shared/route"],
     # moves bytes
     "worker/io": ["shared/net"],
-    "worker/balance": ["shared/shm"],
     "worker/stream": ["shared/http", "shared/metrics", "worker/io"],
-    "worker/log": ["shared/config", "shared/http", "shared/metrics", "worker/io"],
-    "worker/backend": ["shared/process", "worker/balance", "worker/stream"],
-    "worker/exchange": ["worker/backend", "worker/log"],
+    "worker/variables": ["shared/config", "shared/http", "shared/metrics"],
+    "worker/log": ["worker/io", "worker/variables"],
+    "worker/backend": ["shared/process", "shared/balance", "worker/stream"],
+    "worker/exchange": ["shared/route", "worker/backend", "worker/log"],
     "worker/client": ["worker/exchange"],
     "worker": ["worker/client"],
     # the only file that knows both sides
@@ -43,6 +46,9 @@ ROOMS = {
 
 # Libraries that belong to some rooms only: (pattern of the header, the rooms).
 LIBRARIES = [
+    (r"re2/", ["shared/config"]),
+    (r"zlib\.h$", ["worker/exchange", "master/admin"]),
+    (r"ares", ["master/discovery"]),
     (r"nlohmann/", ["master/admin"]),
     (r"prometheus/", ["master/admin"]),
     (r"event2/http", ["master/admin", "master/cli"]),
@@ -124,7 +130,7 @@ def self_test():
         assert not mistakes and count == 8, (mistakes, count)
     planted = {
         "up": ("shared/base/text.h", '#include "shared/net/fd.h"\n', "shared/base/text.h:1"),
-        "sideways": ("worker/balance/pick.h", '\n#include "worker/io/io.h"\n', "worker/balance/pick.h:2"),
+        "sideways": ("shared/balance/pick.h", '\n#include "worker/io/io.h"\n', "shared/balance/pick.h:2"),
         "from worker to master": ("worker/io/io.h", '#include "master/master.h"\n', "worker/io/io.h:1"),
         "from master to worker": ("master/master.h", '#include "worker/worker.h"\n', "master/master.h:1"),
         "relative": ("worker/io/io.cpp", '#include "io.h"\n', "worker/io/io.cpp:1"),

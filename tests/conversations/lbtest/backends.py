@@ -1,4 +1,5 @@
 """Scripted backends. A script is a function of one accepted connection and runs in a thread of its own."""
+import os
 import socket
 import threading
 
@@ -72,23 +73,29 @@ class Backend:
         self.open = set()
         self.family = family
         # Bound for the whole story and never listening: nobody else gets the port while nobody listens on it.
-        self._holder = socket.socket(family)
-        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._holder.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        self.port = self._holder.getsockname()[1]
-        story.closes(self._holder)
+        self.path = story.path(f"{name}.sock") if family == socket.AF_UNIX else None
+        if self.path is None:
+            self._holder = socket.socket(family)
+            self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._holder.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+            self.port = self._holder.getsockname()[1]
+            story.closes(self._holder)
         self._listener = None
         if listening:
             self.listens()
 
     def __str__(self):
+        if self.path is not None:
+            return f"unix:{self.path}"
         return f"[::1]:{self.port}" if self.family == socket.AF_INET6 else f"127.0.0.1:{self.port}"
 
     def listens(self):
         """Until this is called, and after dies(), connections are refused."""
         self._listener = socket.socket(self.family)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(self._holder.getsockname())
+        self._listener.bind(self._holder.getsockname() if self.path is None else self.path)
+        if self.path is not None:
+            os.chmod(self.path, 0o666)  # started as root, lb becomes another user before it connects
         self._listener.listen(1024)
         self.story.closes(self._listener)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
@@ -98,6 +105,8 @@ class Backend:
         # shutdown first: closing alone would not wake the thread in accept, which keeps the socket alive.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        if self.path is not None:
+            os.unlink(self.path)
         with self.story.changed:
             connections, self.open = list(self.open), set()
         for connection in connections:

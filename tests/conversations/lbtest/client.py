@@ -6,13 +6,14 @@ from .wire import Wire
 
 class Client(Wire):
     def __init__(self, story, address, who, receive_buffer=None):
-        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        local = isinstance(address, str)  # the path of a unix socket
+        sock = socket.socket(socket.AF_UNIX if local else socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         story.closes(sock)
         super().__init__(story, sock, who)
         sock.connect(address)
-        self.note(f"connects to {address[0]} port {address[1]}")
+        self.note(f"connects to {address}" if local else f"connects to {address[0]} port {address[1]}")
         self.asked = []  # methods whose answers are still to come
 
     @property

@@ -69,7 +69,8 @@ class Wire:
         self.buffer = bytearray()
         self.ended = False
         sock.settimeout(PATIENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def note(self, what):
         self.story.note(self.who, what)
