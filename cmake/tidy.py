@@ -6,7 +6,8 @@
 Four fifths of clang-tidy's time on one of our files goes into the standard headers. So the files of a folder are given to
 it together, as one file that includes them. A batch without findings is good. Where anything is found, the files named
 and the rest are looked at again in smaller batches (two files of a batch may well use the same name for themselves),
-and what counts in the end is what clang-tidy says about a file alone. Exit status 0 only without findings.
+and what counts in the end is what clang-tidy says about a file alone. Two checks speak of the main file only; they look
+at each file alone that has a declaration they are about. Exit status 0 only without findings.
 """
 import argparse
 import concurrent.futures
@@ -22,6 +23,9 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SRC = os.path.join(ROOT, "src") + os.sep
 BATCH = 12
+# Without a word about an included file, however it is named.
+ALONE = "-*,misc-unused-using-decls,misc-unused-alias-decls"
+ABOUT = re.compile(r"\busing\s+(?!namespace\b)[^=;{}]*;|\bnamespace\s+\w+\s*=")
 NAMED = re.compile(r"^(/[^:\n]+):\d+:\d+: (?:warning|error|fatal error): ", re.M)
 
 
@@ -51,23 +55,29 @@ def batches_of(build):
             yield files[i::count], flags
 
 
-def look(files, flags, folder):
+def look(files, flags, folder, *options):
     """The output of clang-tidy for all of the files, or None if it has nothing to say."""
     target = files[0]
     if len(files) > 1:
         handle, target = tempfile.mkstemp(suffix=".cpp", prefix="batch-", dir=folder)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.writelines(f'#include "{path}"  // NOLINT(bugprone-suspicious-include)\n' for path in files)
-    done = subprocess.run(["clang-tidy", "-quiet", f"--config-file={ROOT}/.clang-tidy", target, "--", *flags],
+    done = subprocess.run(["clang-tidy", "-quiet", f"--config-file={ROOT}/.clang-tidy", *options, target, "--", *flags],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     return None if done.returncode == 0 else (done.stdout + done.stderr).strip() or f"clang-tidy ended with {done.returncode}"
+
+
+def text_of(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def check(files, flags, folder):
     """What there is to say about the files, each looked at alone if need be."""
     said = look(files, flags, folder)
     if said is None:
-        return []
+        return [f"{file}:\n{said}" for file in files if len(files) > 1 and ABOUT.search(text_of(file))
+                if (said := look([file], flags, folder, f"-checks={ALONE}"))]
     if len(files) == 1:
         return [f"{files[0]}:\n{said}"]
     named = set(NAMED.findall(said))
