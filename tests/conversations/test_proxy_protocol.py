@@ -111,6 +111,7 @@ def test_complaints_are_written_once_a_second_at_most(t):
             client.send("nonsense")
             client.expect_gone()
     guarded.errors(30)
+    guarded.lb.wait_log("PROXY header")
     assert 1 <= sum("PROXY header" in line for line in guarded.lb.log) <= 6
 
 
