@@ -121,7 +121,8 @@ Parsed<Address> parse_unix(std::string_view path, std::string_view base) {
 }
 
 Parsed<Backend> parse_backend(std::string_view text, std::string_view base) {
-    static constexpr OptionName known[] = {{"weight", true}, {"name", true}, {"backup", false}};
+    static constexpr OptionName known[] = {
+        {"weight", true}, {"name", true}, {"zone", true}, {"max_inflight", true}, {"backup", false}};
     const auto words = split_words(text);
     if (!words) return Failed{words.error()};
     Backend backend;
@@ -131,7 +132,15 @@ Parsed<Backend> parse_backend(std::string_view text, std::string_view base) {
     if (!options) return Failed{options.error()};
     auto bad = read_option(options.value(), "weight", backend.weight,
                            [](auto t) { return parse_number(t, 1, 256); });
+    if (!bad) {
+        bad = read_option(options.value(), "max_inflight", backend.max_inflight,
+                          [](auto t) { return parse_number(t, 1, 1'000'000); });
+    }
     if (bad) return Failed{*bad};
+    if (const auto zone = options.value().find("zone")) {
+        if (const auto name = check_name(*zone)) return Failed{in_option("zone", *zone, *name)};
+        backend.zone = *zone;
+    }
     backend.backup = options.value().find("backup").has_value();
     backend.name = options.value().find("name").value_or(print_place(backend));
     if (auto name = check_name(backend.name)) {
@@ -146,6 +155,8 @@ std::string print_backend(const Backend& backend) {
     std::string out = quote(place);
     if (backend.weight != 1) out += fmt::format(" weight={}", backend.weight);
     if (backend.name != place) out += fmt::format(" name={}", quote(backend.name));
+    if (!backend.zone.empty()) out += fmt::format(" zone={}", quote(backend.zone));
+    if (backend.max_inflight != 0) out += fmt::format(" max_inflight={}", backend.max_inflight);
     if (backend.backup) out += " backup";
     return out;
 }

@@ -12,7 +12,8 @@
 
 namespace lb::config {
 
-// ADDR:PORT | NAME:PORT | unix:PATH, then weight=N name=NAME backup. "localhost" is 127.0.0.1, then ::1, without asking
+// ADDR:PORT | NAME:PORT | unix:PATH, then weight=N name=NAME zone=NAME max_inflight=N
+// backup. "localhost" is 127.0.0.1, then ::1, without asking
 // anybody; another NAME gives a backend whose addresses are not known yet. A relative PATH is below `base`.
 Parsed<Backend> parse_backend(std::string_view text, std::string_view base);
 std::string print_backend(const Backend& backend);

@@ -15,6 +15,10 @@
 #include "shared/config/template.h"
 #include "shared/net/address.h"
 
+namespace lb::geo {
+class Countries;  // shared/geo/countries.h
+}
+
 namespace lb::config {
 
 using Millis = std::chrono::milliseconds;
@@ -49,6 +53,7 @@ struct Global {
     std::uint32_t connections = 0;  // client connections per worker
     std::string control;            // path of the control socket
     std::string pid_file;           // empty: none
+    std::string state_file;         // of what operators and services changed while lb runs; empty: none
     bool daemon = false;
     log::Target error_log;
     Millis drain_timeout{};
@@ -71,6 +76,8 @@ struct Bind {
 struct Admin {
     std::vector<Bind> binds;  // ADDR:PORT or fd:N; empty: off
     std::vector<Cidr> allow;
+    std::string token_file;  // empty: no changes over TCP
+    std::string token;       // its content, read with the configuration
     Switch backend_histograms = Switch::automatic;
     bool operator==(const Admin&) const = default;
 };
@@ -87,11 +94,42 @@ struct AccessLog {
     bool operator==(const AccessLog&) const = default;
 };
 
+// What a request is told apart by. `name`: of a header in lower case, of a cookie or of a query parameter.
+struct RequestKey {
+    KeyKind kind = KeyKind::client_addr;
+    std::string name;
+    bool operator==(const RequestKey&) const = default;
+};
+
+// [acl]: who may. The longest prefix that holds the address decides, of two equal ones the denial.
+struct Acl {
+    std::string name;
+    std::vector<Cidr> allow, deny;
+    bool otherwise = false;  // `default`: whether an address that no prefix holds may
+    bool operator==(const Acl&) const = default;
+};
+
+// [limit]: how much of it one key may have, over all workers. A bucket holds `burst` requests and is refilled with one
+// every `interval`; `connections` are requests of the key that are being served at once.
+struct Limit {
+    std::string name;
+    RequestKey key;                 // client_addr, header, cookie or route
+    std::uint64_t interval = 0;     // nanoseconds; 0: no rate
+    std::uint32_t burst = 0;        // at least 1 when there is a rate
+    std::uint32_t connections = 0;  // 0: any number
+    std::uint16_t status = 429;
+    bool dry_run = false;           // count, refuse nobody
+    std::uint32_t slot = no_index;  // place in the shared table; set by the master
+    bool operator==(const Limit&) const = default;
+};
+
 struct Listener {
     std::string name;
     std::vector<Bind> binds;
     Traffic traffic;
     std::vector<Cidr> trusted;  // whose X-Forwarded-*, Forwarded, X-Request-Id and PROXY header is believed
+    std::vector<std::uint32_t> limits,
+        acls;                             // indexes into Config::limits and Config::acls; all of them hold
     std::uint32_t access_log = no_index;  // index into Config::logs; no_index: off
     std::uint32_t pool = no_index;        // index into Config::pools; no_index: 404
     std::uint32_t slot = no_index;        // place in the shared table; set by the master
@@ -105,6 +143,8 @@ struct Backend {
     std::string dns_name;            // a name to resolve; empty: `addresses` are as written
     std::uint16_t port = 0;          // of dns_name
     std::uint32_t weight = 1;        // 1-256 (0 would be drain; that is an operator's state)
+    std::uint32_t max_inflight = 0;  // exchanges at once over all workers; 0: any number
+    std::string zone;                // empty: none
     bool backup = false;
     std::uint32_t slot = no_index;  // place in the shared table; set by the master
     bool operator==(const Backend&) const = default;
@@ -128,7 +168,12 @@ struct Retries {
     bool on_connect = false;  // the connection was refused or timed out
     bool on_reset = false;    // the connection ended before an answer byte
     bool on_timeout = false;  // no response head within response_timeout
-    Millis total{};           // no attempt starts later than this after the first
+    bool on_500 = false, on_502 = false, on_503 = false, on_504 = false;  // answers with that status
+    Millis total{};  // no attempt starts later than this after the first
+    // Of the pool, over all workers: retries of requests that a backend may have seen, at most this share of the
+    // requests and `floor` a second more.
+    std::uint32_t budget = 0;  // per cent
+    std::uint32_t floor = 0;
     bool operator==(const Retries&) const = default;
 };
 
@@ -141,16 +186,57 @@ struct Discover {
     bool operator==(const Discover&) const = default;
 };
 
+struct Balance {
+    Policy policy = Policy::round_robin;
+    RequestKey key;           // of hash; ip_hash: client_addr
+    std::uint32_t bound = 0;  // of hash: no backend has more than this per cent of the mean load; 0: off
+    bool operator==(const Balance&) const = default;
+};
+
+// A backend that fails requests is left out for a while. A failure: no connection, no answer, or 5xx but 501 and 505.
+struct Eject {
+    std::uint32_t errors = 0;    // in a row over all workers; 0: eject = off
+    Millis within{};             // the errors came in this time; also the window of `ratio`
+    Millis duration{};           // of the first time; grows with each time in a row, at most tenfold
+    std::uint32_t at_most = 0;   // per cent of the pool's members
+    std::uint32_t ratio = 0;     // per cent of failures among the requests of `within`; 0: off
+    std::uint32_t requests = 0;  // that `ratio` needs at least
+    bool operator==(const Eject&) const = default;
+};
+
+// Requests that wait for a free place when every usable backend has its max_inflight; first in, first out.
+struct Queue {
+    std::uint32_t size = 0;  // over all workers; 0: off
+    Millis timeout{};
+    bool operator==(const Queue&) const = default;
+};
+
+struct Sticky {
+    StickyKind kind = StickyKind::off;
+    std::string name;    // of the cookie; of the header in lower case
+    std::string secret;  // bytes; cookie only
+    Millis ttl{};        // cookie: Max-Age; 0: until the browser ends
+    bool secure = false, httponly = false;
+    SameSite same_site = SameSite::unset;
+    bool operator==(const Sticky&) const = default;
+};
+
 struct Pool {
     std::string name;
-    Policy policy = Policy::round_robin;
+    Balance balance;
     std::vector<Backend> backends;
     std::vector<Discover> discover;
     SendProxy send_proxy = SendProxy::off;
     Check check;
     Traffic traffic;
     Retries retries;
-    std::uint32_t keepalive = 0;  // idle connections over all workers
+    Eject eject;
+    std::uint32_t panic = 0;  // per cent: with fewer usable backends than this all are used
+    Queue queue;
+    Millis slow_start{};  // from 0 to full weight after a backend came back; 0: at once
+    Sticky sticky;
+    std::uint32_t target_inflight = 0;  // of one backend, for the scaling signal; 0: not said
+    std::uint32_t keepalive = 0;        // idle connections over all workers
     Millis keepalive_timeout{};
     std::uint32_t slot = no_index;  // place in the shared table; set by the master
     bool operator==(const Pool&) const = default;
@@ -232,6 +318,8 @@ struct Route {
     std::vector<std::string> methods;                   // any of them
     std::vector<ValueMatch> headers, cookies, queries;  // all of them
     std::vector<Cidr> sources;                          // any of them
+    std::vector<std::string> countries;                 // any of them: two capital letters each
+    std::vector<std::uint32_t> limits, acls;            // as of a listener; its own hold too
 
     std::optional<std::uint64_t> max_body;
     std::optional<Millis> body_timeout, response_timeout, tunnel_timeout;
@@ -258,10 +346,31 @@ struct Resolver {
     bool operator==(const Resolver&) const = default;
 };
 
+// [zones]: where this lb stands, where clients come from.
+struct Zones {
+    std::string here;  // empty: no zone is preferred but the client's
+    struct Place {
+        std::string zone;
+        std::vector<std::string> countries;
+        bool operator==(const Place&) const = default;
+    };
+    std::vector<Place> places;
+    std::string database;     // path; empty: none
+    std::uint32_t spill = 0;  // per cent: a zone keeps its traffic until its healthy share falls below this
+    std::shared_ptr<const geo::Countries> countries;  // the opened database; null: none
+    bool operator==(const Zones& other) const {
+        return here == other.here && places == other.places && database == other.database &&
+               spill == other.spill;
+    }
+};
+
 struct Config {
     Global global;
     Admin admin;
     Resolver resolver;
+    Zones zones;
+    std::vector<Acl> acls;
+    std::vector<Limit> limits;
     std::vector<AccessLog> logs;
     std::vector<Listener> listeners;
     std::vector<Pool> pools;

@@ -5,8 +5,20 @@
 
 namespace lb::config {
 
-enum class Policy : std::uint8_t { round_robin, least_conn };
-inline constexpr std::string_view policy_names[] = {"round_robin", "least_conn"};
+enum class Policy : std::uint8_t { round_robin, least_conn, p2c, peak_ewma, random, ip_hash, hash };
+inline constexpr std::string_view policy_names[] = {"round_robin", "least_conn", "p2c", "peak_ewma",
+                                                    "random",      "ip_hash",    "hash"};
+
+// What requests are told apart by: for balance = hash, for sticky and for limits. Not every place takes every kind.
+enum class KeyKind : std::uint8_t { uri, path, client_addr, header, cookie, query, route };
+inline constexpr std::string_view key_names[] = {"uri",    "path",  "client_addr", "header",
+                                                 "cookie", "query", "route"};
+
+enum class StickyKind : std::uint8_t { off, cookie, header, ip };
+inline constexpr std::string_view sticky_names[] = {"off", "cookie", "header", "ip"};
+
+enum class SameSite : std::uint8_t { unset, lax, strict, none };
+inline constexpr std::string_view same_site_names[] = {"", "lax", "strict", "none"};
 
 enum class AcceptMode : std::uint8_t { reuseport, shared };
 inline constexpr std::string_view accept_names[] = {"reuseport", "shared"};

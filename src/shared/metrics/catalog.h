@@ -21,10 +21,11 @@ enum class Kind : std::uint8_t {
     table,      // no words: the exposition reads it from the shared table's slots or derives it
 };
 
-// Whose rows: a column has one row per process (itself), per listener slot, route slot, pool slot and backend slot.
+// Whose rows: a column has one row per process (itself), per slot of a listener, route, limit, pool and
+// backend.
 // backend_detail is a separate row, so that pools with many backends need not touch the memory of histograms.
-enum class Scope : std::uint8_t { process, listener, route, pool, backend, backend_detail };
-inline constexpr std::size_t scope_count = 6;
+enum class Scope : std::uint8_t { process, listener, route, limit, pool, backend, backend_detail };
+inline constexpr std::size_t scope_count = 7;
 
 struct Metric {
     std::string_view name;
@@ -57,6 +58,10 @@ inline constexpr std::string_view mirror_values[] = {"sent", "dropped"};
 enum MirrorLabel : std::uint32_t { mirror_sent, mirror_dropped };
 inline constexpr std::string_view change_values[] = {"added", "removed"};
 enum ChangeLabel : std::uint32_t { change_added, change_removed };
+inline constexpr std::string_view limit_values[] = {"passed", "refused", "would_refuse"};
+enum LimitLabel : std::uint32_t { limit_passed, limit_refused, limit_would_refuse };
+inline constexpr std::string_view sticky_values[] = {"kept", "new", "moved"};
+enum StickyLabel : std::uint32_t { sticky_kept, sticky_new, sticky_moved };
 inline constexpr std::string_view refused_values[] = {"limit", "descriptors", "memory"};
 enum RefusedLabel : std::uint32_t { refused_limit, refused_descriptors, refused_memory };
 
@@ -110,17 +115,42 @@ inline constexpr Metric catalog[] = {
      "Bytes of answers before they were compressed."},
     {"lb_route_gzip_out_bytes_total", Kind::counter, Scope::route,
      "Bytes of answers after they were compressed."},
+    // limits
+    {"lb_limit_requests_total", Kind::counter, Scope::limit,
+     "Requests by what the limit made of them; would_refuse is said by one with dry_run.", "result",
+     limit_values},
+    {"lb_limit_evictions_total", Kind::counter, Scope::limit,
+     "Keys that were forgotten before their bucket was full again, because the table of keys was full."},
     // pools
     {"lb_requests_total", Kind::counter, Scope::pool, "Requests ended, by class of the status sent.", "class",
      class_values},
     {"lb_retries_total", Kind::counter, Scope::pool, "Requests sent again to another backend or connection."},
     {"lb_no_backend_total", Kind::counter, Scope::pool,
      "Requests answered 503 because no backend was usable."},
+    {"lb_retries_refused_total", Kind::counter, Scope::pool,
+     "Retries not made because the budget was spent."},
+    {"lb_pool_saturated_total", Kind::counter, Scope::pool,
+     "Requests that found every usable backend at its max_inflight."},
+    {"lb_pool_queued", Kind::gauge, Scope::pool, "Requests waiting for a free place."},
+    {"lb_pool_queue_seconds_total", Kind::seconds, Scope::pool,
+     "Time that requests waited for a free place, summed over those that waited."},
+    {"lb_pool_queue_timeouts_total", Kind::counter, Scope::pool,
+     "Requests answered 503 because no place became free in time."},
+    {"lb_pool_sticky_total", Kind::counter, Scope::pool,
+     "Requests of a pool with a sticky cookie: kept with the backend it names, new without one, or moved "
+     "because that "
+     "backend takes none.",
+     "result", sticky_values},
+    {"lb_pool_spilled_total", Kind::counter, Scope::pool,
+     "Requests sent to another zone than the one they prefer."},
     {"lb_request_duration_seconds", Kind::histogram, Scope::pool,
      "Time from the first byte of a request to the last byte of its answer."},
     {"lb_pool_membership_changes_total", Kind::counter, Scope::pool,
      "Backends that joined or left while lb ran, found by discovery.", "change", change_values},
     {"lb_pool_backends", Kind::table, Scope::pool, "Backends by health.", "state"},
+    {"lb_pool_usable_backends", Kind::table, Scope::pool, "Backends that requests may go to now."},
+    {"lb_pool_panic", Kind::table, Scope::pool,
+     "1 while all backends are used, up or not, because fewer are usable than panic says."},
     {"lb_pool_retired_requests_total", Kind::table, Scope::pool,
      "Requests answered by backends that are no longer configured."},
     // backends
@@ -142,8 +172,14 @@ inline constexpr Metric catalog[] = {
     {"lb_backend_checks_total", Kind::counter, Scope::backend, "Health checks by result.", "result",
      check_values},
     {"lb_backend_state_changes_total", Kind::counter, Scope::backend, "Changes between up and down."},
+    {"lb_backend_ejections_total", Kind::counter, Scope::backend, "Times left out for failing requests."},
     {"lb_backend_up", Kind::table, Scope::backend, "1 while the backend passes its checks."},
-    {"lb_backend_weight", Kind::table, Scope::backend, "Configured weight."},
+    {"lb_backend_weight", Kind::table, Scope::backend, "Weight, as configured or as an operator set it."},
+    {"lb_backend_effective_weight", Kind::table, Scope::backend,
+     "Weight that requests are spread by now: 0 when it gets none, less than its part in slow start."},
+    {"lb_backend_operator_state", Kind::table, Scope::backend,
+     "What an operator wants: 0 ready, 1 drain, 2 maint."},
+    {"lb_backend_ejected", Kind::table, Scope::backend, "1 while it is left out for failing requests."},
     {"lb_backend_response_duration_seconds", Kind::histogram, Scope::backend_detail,
      "Time from the request sent to the response head."},
 };

@@ -17,6 +17,10 @@ enum class End : std::uint8_t {
     client_stalled,    // client: stopped reading its answer
     no_route,          // lb: the listener has no pool for it (404)
     no_backend,        // lb: no usable backend in the pool (503)
+    denied,            // lb: an acl does not let the client in (403)
+    limited,           // lb: the client's key is over a limit (429)
+    saturated,         // lb: every usable backend has its max_inflight, and the queue is off or full (503)
+    queue_timeout,     // lb: waited in the queue for too long (503)
     overload,          // lb: out of connections, descriptors or memory (503)
     stopped,           // lb: cut by stop, quit_timeout or drain_timeout
     connect_failed,    // backend: refused or unreachable (502)
@@ -30,12 +34,11 @@ enum class End : std::uint8_t {
     tunnel_timeout,    // lb: a tunnel without a byte for tunnel_timeout
 };
 inline constexpr std::string_view end_words[] = {
-    "done",           "bad_request",     "header_timeout",  "header_too_large",
-    "body_too_large", "body_timeout",    "client_gone",     "client_stalled",
-    "no_route",       "no_backend",      "overload",        "stopped",
-    "connect_failed", "connect_timeout", "backend_closed",  "response_timeout",
-    "bad_response",   "backend_cut",     "backend_stalled", "request_timeout",
-    "tunnel_timeout"};
+    "done",         "bad_request",    "header_timeout",  "header_too_large", "body_too_large",
+    "body_timeout", "client_gone",    "client_stalled",  "no_route",         "no_backend",
+    "denied",       "limited",        "saturated",       "queue_timeout",    "overload",
+    "stopped",      "connect_failed", "connect_timeout", "backend_closed",   "response_timeout",
+    "bad_response", "backend_cut",    "backend_stalled", "request_timeout",  "tunnel_timeout"};
 static_assert(std::size(end_words) == static_cast<std::size_t>(End::tunnel_timeout) + 1);
 
 constexpr std::string_view word(End end) noexcept { return end_words[static_cast<std::size_t>(end)]; }

@@ -22,6 +22,7 @@ enum class MessageKind : std::uint32_t {
     // child to master
     ready,    // accepting
     suspect,  // value: slot of a backend that refused a connection; check it now
+    eject,    // value: slot of a backend that failed as often in a row as its pool's `eject` says
 };
 
 // One message, fixed size. At most one descriptor travels with it.

@@ -93,6 +93,7 @@ void begin_child(event_base* inherited, ChildContext& context, const std::string
     if (context.config && context.config->global.daemon) let_go_of_terminal();
     std::vector<int> keep{log::descriptor(), context.channel.descriptor(), context.standard_output};
     for (const ListenFd& socket : context.listen) keep.push_back(socket.fd);
+    if (context.wakeups != nullptr) context.wakeups->append_to(keep);
     close_all_but(std::move(keep));
     if (master_gone(context.channel)) _exit(0);
     if (const std::string error = privileges::drop_all(); !error.empty()) {

@@ -8,6 +8,7 @@
 #include "shared/config/model.h"
 #include "shared/net/fd.h"
 #include "shared/process/channel.h"
+#include "shared/process/wakeups.h"
 #include "shared/shm/segment.h"
 
 struct event_base;
@@ -31,7 +32,8 @@ struct ChildContext {
     std::uint32_t workers = 0;  // workers of its generation
     Channel channel;            // to the master
     std::vector<ListenFd> listen;
-    int standard_output = 1;  // access logs with path = stdout
+    int standard_output = 1;           // access logs with path = stdout
+    const Wakeups* wakeups = nullptr;  // the master's, as inherited; null: this child needs none
 };
 
 // Runs in the forked child and returns its exit status; never returns to the master's code.

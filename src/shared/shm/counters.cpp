@@ -62,6 +62,19 @@ void add_up(const Segment& segment, Scope scope, std::uint32_t row, std::size_t 
     }
 }
 
+// All classes of a counter that has one word for each, the first at `first` of its row.
+std::uint64_t sum_of_classes(const Segment& segment, Scope scope, std::uint32_t row,
+                             std::size_t first) noexcept {
+    std::array<std::uint64_t, std::size(metrics::class_values)> classes{};
+    add_up(segment, scope, row, first, classes.size(), classes.data());
+    const Word* origin = segment.origin(scope, row) + first;
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < classes.size(); i++) {
+        total += classes[i] - origin[i].load(std::memory_order_relaxed);
+    }
+    return total;
+}
+
 constexpr std::size_t longest_row = [] {
     std::size_t longest = 0;
     for (std::size_t s = 0; s < metrics::scope_count; s++) {
@@ -78,6 +91,7 @@ Column::Column(const Segment& segment, std::uint32_t index) noexcept
       rows_{},
       journal_(segment.journal(index)),
       cells_(&segment.backend_cell(0)),
+      pool_cells_(&segment.pool_cell(0)),
       index_(index) {
     for (std::size_t s = 0; s < metrics::scope_count; s++) {
         rows_[s] = segment.row(index, static_cast<Scope>(s), 0);
@@ -93,14 +107,12 @@ std::uint64_t sum(const Segment& segment, Scope scope, std::uint32_t row, std::s
 
 std::uint64_t responses(const Segment& segment, std::uint32_t backend) noexcept {
     constexpr auto first = metrics::offset_of(metrics::index_of<"lb_backend_requests_total">());
-    std::array<std::uint64_t, std::size(metrics::class_values)> classes{};
-    add_up(segment, Scope::backend, backend, first, classes.size(), classes.data());
-    const Word* origin = segment.origin(Scope::backend, backend) + first;
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < classes.size(); i++) {
-        total += classes[i] - origin[i].load(std::memory_order_relaxed);
-    }
-    return total;
+    return sum_of_classes(segment, Scope::backend, backend, first);
+}
+
+std::uint64_t requests(const Segment& segment, std::uint32_t pool) noexcept {
+    constexpr auto first = metrics::offset_of(metrics::index_of<"lb_requests_total">());
+    return sum_of_classes(segment, Scope::pool, pool, first);
 }
 
 void set_origin(const Segment& segment, Scope scope, std::uint32_t row) noexcept {
@@ -115,6 +127,7 @@ void clear_gauges(const Segment& segment, std::uint32_t column, const Rows& rows
     clear<Scope::process>(segment, column, 1);
     clear<Scope::listener>(segment, column, rows.listeners);
     clear<Scope::route>(segment, column, rows.routes);
+    clear<Scope::limit>(segment, column, rows.limits);
     clear<Scope::pool>(segment, column, rows.pools);
     clear<Scope::backend>(segment, column, rows.backends);
     static_assert(gauges_in(Scope::backend_detail) == 0, "rows of backend_detail may have no memory");
@@ -126,6 +139,7 @@ bool gauges_zero(const Segment& segment, std::uint32_t column, Scope scope, std:
         case Scope::process: return zero<Scope::process>(words);
         case Scope::listener: return zero<Scope::listener>(words);
         case Scope::route: return zero<Scope::route>(words);
+        case Scope::limit: return zero<Scope::limit>(words);
         case Scope::pool: return zero<Scope::pool>(words);
         case Scope::backend: return zero<Scope::backend>(words);
         case Scope::backend_detail: return true;

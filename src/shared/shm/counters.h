@@ -42,25 +42,28 @@ class Column {
         bump((&first)[metrics::bucket_count], static_cast<std::uint64_t>(micros > 0 ? micros : 0));
     }
 
-    // Takes a place of a backend in the shared cell and notes it in the journal. Returns the count after taking.
+    // Takes a place of a backend, and of its pool, in the shared cells and notes it in the journal. Returns the
+    // backend's count after taking.
     //
-    // take: cell, then journal; give_back: journal, then cell. At every instant the cell holds at least what the
+    // take: cells, then journal; give_back: journal, then cells. At every instant the cell holds at least what the
     // journals claim, so a death between the two steps can only leave it too high by one, and the master's slow pass
     // takes that off. The other order could leave it too low, and the next release would carry it below zero.
     // A process dies between two instructions, so the order that counts is that of the instructions: the second step is a
     // release each time, because neither compiler nor processor moves an earlier write behind a release. (A release on
     // the first step would leave the second one free to move ahead of it.) Whoever reads the second step with acquire
     // sees the first.
-    std::uint32_t take(std::uint32_t backend) noexcept {
+    std::uint32_t take(std::uint32_t backend, std::uint32_t pool) noexcept {
+        pool_cells_[pool].in_flight.fetch_add(1, std::memory_order_relaxed);
         const auto now = cells_[backend].in_flight.fetch_add(1, std::memory_order_relaxed) + 1;
         auto& mine = journal_[backend];
         mine.store(mine.load(std::memory_order_relaxed) + 1, std::memory_order_release);
         return now;
     }
-    void give_back(std::uint32_t backend) noexcept {
+    void give_back(std::uint32_t backend, std::uint32_t pool) noexcept {
         auto& mine = journal_[backend];
         mine.store(mine.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         cells_[backend].in_flight.fetch_sub(1, std::memory_order_release);
+        pool_cells_[pool].in_flight.fetch_sub(1, std::memory_order_release);
     }
 
     // Between two turns of the event loop; see epochs in layout.h.
@@ -89,6 +92,7 @@ class Column {
     Word* rows_[metrics::scope_count];
     std::atomic<std::uint32_t>* journal_;
     BackendCell* cells_;
+    PoolCell* pool_cells_;
     std::uint32_t index_;
 };
 
@@ -105,6 +109,8 @@ std::uint64_t sum(const Segment& segment, std::uint32_t row = 0, std::uint32_t l
 
 // Responses that the owner of a backend slot gave so far, of all classes.
 std::uint64_t responses(const Segment& segment, std::uint32_t backend) noexcept;
+// Requests that the owner of a pool slot had so far, of all classes.
+std::uint64_t requests(const Segment& segment, std::uint32_t pool) noexcept;
 // Sets the origins of a row to the present sums: its next owner begins at zero. The slot must be free or unseen.
 void set_origin(const Segment& segment, metrics::Scope scope, std::uint32_t row) noexcept;
 // Sets the gauges of a column to zero, in its process row and the rows below the given numbers. Its process is dead.

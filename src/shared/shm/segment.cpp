@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <ctime>
 #include <system_error>
@@ -35,26 +37,37 @@ void plan(const Capacity& capacity, Header& h) noexcept {
     h.columns = capacity.columns;
     h.listeners = capacity.listeners;
     h.routes = capacity.routes;
+    h.limits = capacity.limits;
+    h.limit_sets = capacity.limit_sets;
     h.pools = capacity.pools;
     h.backends = capacity.backends;
     h.catalog_rows = static_cast<std::uint32_t>(std::size(metrics::catalog));
 
     std::uint64_t at = page_up(sizeof(ColumnHead));
-    const std::uint64_t rows[] = {
-        1, capacity.listeners, capacity.routes, capacity.pools, capacity.backends, capacity.backends};
+    const std::uint64_t rows[] = {1,
+                                  capacity.listeners,
+                                  capacity.routes,
+                                  capacity.limits,
+                                  capacity.pools,
+                                  capacity.backends,
+                                  capacity.backends};
     static_assert(std::size(rows) == metrics::scope_count);
     for (std::size_t s = 0; s < metrics::scope_count; s++) {
         h.row_table[s] = at;
         at += page_up(rows[s] * row_bytes(static_cast<Scope>(s)));
     }
     const auto rows_end = at;
-    h.journal = at;
-    h.column_size = at + page_up(std::uint64_t{capacity.backends} * sizeof(std::atomic<std::uint32_t>));
+    const auto place = [&at](std::uint64_t bytes) { return std::exchange(at, at + page_up(bytes)); };
+    h.journal = place(std::uint64_t{capacity.backends} * sizeof(std::atomic<std::uint32_t>));
+    h.limit_journal =
+        place(std::uint64_t{capacity.limit_sets} * limit_ways * sizeof(std::atomic<std::uint32_t>));
+    h.tickets = place(std::uint64_t{capacity.pools} * sizeof(Word));
+    h.column_size = at;
 
     at = page_up(sizeof(Header));
-    const auto place = [&at](std::uint64_t bytes) { return std::exchange(at, at + page_up(bytes)); };
     h.listener_slots = place(std::uint64_t{capacity.listeners} * sizeof(ListenerSlot));
     h.route_slots = place(std::uint64_t{capacity.routes} * sizeof(RouteSlot));
+    h.limit_slots = place(std::uint64_t{capacity.limits} * sizeof(LimitSlot));
     h.pool_slots = place(std::uint64_t{capacity.pools} * sizeof(PoolSlot));
     h.backend_slots = place(std::uint64_t{capacity.backends} * sizeof(BackendSlot));
     h.origins = place(rows_end);
@@ -63,6 +76,7 @@ void plan(const Capacity& capacity, Header& h) noexcept {
     h.backend_cells = place(std::uint64_t{capacity.backends} * sizeof(BackendCell));
     h.pool_cells = place(std::uint64_t{capacity.pools} * sizeof(PoolCell));
     h.route_cells = place(std::uint64_t{capacity.routes} * sizeof(RouteCell));
+    h.limit_table = place(std::uint64_t{capacity.limit_sets} * sizeof(LimitSet));
     h.first_column = at;
     h.total_size = at + h.column_size * capacity.columns;
 }
@@ -71,8 +85,10 @@ void plan(const Capacity& capacity, Header& h) noexcept {
 
 Result<Segment, std::string> Segment::create(const Capacity& capacity) {
     if (!in_range(capacity.columns, 2, 4096) || !in_range(capacity.listeners, 1, 65536) ||
-        !in_range(capacity.routes, 1, 65536) || !in_range(capacity.pools, 1, 65536) ||
-        !in_range(capacity.backends, 1, 1u << 20) || !in_range(capacity.arena, page, 1ull << 40)) {
+        !in_range(capacity.routes, 1, 65536) || !in_range(capacity.limits, 1, 65536) ||
+        !in_range(capacity.pools, 1, 65536) || !in_range(capacity.limit_sets, 1, 1u << 20) ||
+        !std::has_single_bit(capacity.limit_sets) || !in_range(capacity.backends, 1, 1u << 20) ||
+        !in_range(capacity.arena, page, 1ull << 40)) {
         return Failed{std::string("shared table: a capacity is out of range")};
     }
     Header planned{};
@@ -104,6 +120,10 @@ Result<Segment, std::string> Segment::create(const Capacity& capacity) {
     }
     plan(capacity, segment.header());
     segment.header().start_time = std::time(nullptr);
+    auto& key = segment.header().limit_key;
+    if (getrandom(key, sizeof key, 0) != static_cast<ssize_t>(sizeof key)) {
+        return Failed{"shared table: no chance to be had: " + errno_text(errno)};
+    }
     if (auto error = segment.reserve_column(0, {}, false); !error.empty()) {  // the master's
         return Failed{"shared table: " + error};
     }
@@ -154,11 +174,17 @@ std::string Segment::reserve_column(std::uint32_t column, const Rows& rows, bool
     };
     back(Scope::listener, rows.listeners);
     back(Scope::route, rows.routes);
+    back(Scope::limit, rows.limits);
     back(Scope::pool, rows.pools);
     back(Scope::backend, rows.backends);
     back(Scope::backend_detail, backend_detail ? rows.backends : 0);
     if (error.empty())
         error = commit(start + header().journal, rows.backends * sizeof(std::atomic<std::uint32_t>));
+    if (error.empty() && rows.limits != 0) {
+        error = commit(start + header().limit_journal,
+                       std::uint64_t{header().limit_sets} * limit_ways * sizeof(std::atomic<std::uint32_t>));
+    }
+    if (error.empty()) error = commit(start + header().tickets, rows.pools * sizeof(Word));
     return error;
 }
 
@@ -167,13 +193,17 @@ std::string Segment::reserve_slots(const Rows& rows, std::uint32_t detail) const
     const std::pair<std::uint64_t, std::uint64_t> ranges[] = {
         {h.listener_slots, rows.listeners * sizeof(ListenerSlot)},
         {h.route_slots, rows.routes * sizeof(RouteSlot)},
+        {h.limit_slots, rows.limits * sizeof(LimitSlot)},
         {h.pool_slots, rows.pools * sizeof(PoolSlot)},
         {h.backend_slots, rows.backends * sizeof(BackendSlot)},
         {h.backend_cells, rows.backends * sizeof(BackendCell)},
         {h.pool_cells, rows.pools * sizeof(PoolCell)},
         {h.route_cells, rows.routes * sizeof(RouteCell)},
+        // Of all limits together, so as a whole.
+        {h.limit_table, rows.limits != 0 ? h.limit_sets * sizeof(LimitSet) : 0},
         {row_at(h.origins, Scope::listener, 0), rows.listeners * row_bytes(Scope::listener)},
         {row_at(h.origins, Scope::route, 0), rows.routes * row_bytes(Scope::route)},
+        {row_at(h.origins, Scope::limit, 0), rows.limits * row_bytes(Scope::limit)},
         {row_at(h.origins, Scope::pool, 0), rows.pools * row_bytes(Scope::pool)},
         {row_at(h.origins, Scope::backend, 0), rows.backends * row_bytes(Scope::backend)},
         {row_at(h.origins, Scope::backend_detail, 0), detail * row_bytes(Scope::backend_detail)},

@@ -16,13 +16,15 @@
 namespace lb::shm {
 
 // How much the table can ever hold. Memory is sparse: only what is reserved or touched costs.
-// Limits: columns 2-4096, listeners, routes and pools 1-65536, backends 1-1048576, arena one page to 1 TiB.
+// Limits: columns 2-4096, listeners, routes, limits and pools 1-65536, backends 1-1048576, arena one page to 1 TiB.
 struct Capacity {
     std::uint32_t columns = 128;
     std::uint32_t listeners = 1024;
     std::uint32_t routes = 8192;
+    std::uint32_t limits = 1024;
     std::uint32_t pools = 4096;
     std::uint32_t backends = 65536;
+    std::uint32_t limit_sets = 16384;  // of 8 keys each, over all limits; a power of two
     std::uint64_t arena = 1ull << 30;
 };
 
@@ -39,6 +41,7 @@ class Segment {
         return part<ListenerSlot>(header().listener_slots)[i];
     }
     RouteSlot& route(std::uint32_t i) const noexcept { return part<RouteSlot>(header().route_slots)[i]; }
+    LimitSlot& limit(std::uint32_t i) const noexcept { return part<LimitSlot>(header().limit_slots)[i]; }
     PoolSlot& pool(std::uint32_t i) const noexcept { return part<PoolSlot>(header().pool_slots)[i]; }
     BackendSlot& backend(std::uint32_t i) const noexcept {
         return part<BackendSlot>(header().backend_slots)[i];
@@ -48,6 +51,7 @@ class Segment {
     }
     PoolCell& pool_cell(std::uint32_t i) const noexcept { return part<PoolCell>(header().pool_cells)[i]; }
     RouteCell& route_cell(std::uint32_t i) const noexcept { return part<RouteCell>(header().route_cells)[i]; }
+    LimitSet& limit_set(std::uint32_t i) const noexcept { return part<LimitSet>(header().limit_table)[i]; }
 
     ColumnHead& column(std::uint32_t i) const noexcept { return *part<ColumnHead>(column_at(i)); }
     // The words of one row of a column, metrics::row_words(scope) of them.
@@ -63,6 +67,15 @@ class Segment {
         return part<std::atomic<std::uint32_t>>(column_at(column) + header().journal);
     }
 
+    // The places that the process of a column holds in limit entries: limit_sets * limit_ways of them.
+    std::atomic<std::uint32_t>* limit_journal(std::uint32_t column) const noexcept {
+        return part<std::atomic<std::uint32_t>>(column_at(column) + header().limit_journal);
+    }
+    // The least ticket that waits in the process of a column, for each pool slot; 0: nobody waits.
+    Word* tickets(std::uint32_t column) const noexcept {
+        return part<Word>(column_at(column) + header().tickets);
+    }
+
     // A block of the arena; valid until the calling process moves its epoch. offset 0 gives null.
     template <class T>
     const T* block(std::uint64_t offset) const noexcept {
@@ -75,10 +88,12 @@ class Segment {
     // Gives the pages of [offset, offset+size) real memory, so that a machine without room refuses a reload instead of
     // killing a process at its next write. What is there already stays. Returns errno text or "".
     [[nodiscard]] std::string commit(std::uint64_t offset, std::uint64_t size) const;
-    // The same for a column's head and process row, and its rows and journal below the given numbers.
+    // The same for a column's head and process row, and its rows, journal and tickets below the given numbers; with
+    // limits (rows.limits > 0) also for the journal of places in the whole limit table, 512 KiB.
     [[nodiscard]] std::string reserve_column(std::uint32_t column, const Rows& rows,
                                              bool backend_detail) const;
     // The same for the slots, cells and origins below the given numbers; detail: rows of backend_detail in the origins.
+    // With limits also for the limit table as a whole, 3 MiB.
     [[nodiscard]] std::string reserve_slots(const Rows& rows, std::uint32_t detail) const;
     // Gives memory below [offset, offset+size) back; reads as zero afterwards. Whole pages inside the range only.
     void punch(std::uint64_t offset, std::uint64_t size) const noexcept;

@@ -47,21 +47,37 @@ TEST(Counters, GaugesGoDownAndAreClearedAlone) {
     column.sub<"lb_backend_in_flight">(7);
     column.add<"lb_client_connections">(1);
     column.add<"lb_backend_connections">(7);
+    column.add<"lb_pool_queued">(3);
     column.add<"lb_backend_connects_total">(7, 0, 11);
     column.add<"lb_client_connections_total">(1, 0, 12);
     EXPECT_EQ(sum<"lb_backend_in_flight">(segment, 7), 4u);
     EXPECT_FALSE(gauges_zero(segment, 2, Scope::backend, 7));
     EXPECT_FALSE(gauges_zero(segment, 2, Scope::listener, 1));
+    EXPECT_FALSE(gauges_zero(segment, 2, Scope::pool, 3));
+    EXPECT_TRUE(gauges_zero(segment, 2, Scope::limit, 1));
     EXPECT_TRUE(gauges_zero(segment, 2, Scope::backend, 6));
     EXPECT_TRUE(gauges_zero(segment, 1, Scope::backend, 7));
 
-    clear_gauges(segment, 2, {small.listeners, small.routes, small.pools, small.backends});
+    clear_gauges(segment, 2, {small.listeners, small.routes, small.limits, small.pools, small.backends});
     EXPECT_TRUE(gauges_zero(segment, 2, Scope::backend, 7));
     EXPECT_TRUE(gauges_zero(segment, 2, Scope::listener, 1));
+    EXPECT_TRUE(gauges_zero(segment, 2, Scope::pool, 3));
     EXPECT_EQ(sum<"lb_backend_in_flight">(segment, 7), 0u);
     EXPECT_EQ(sum<"lb_backend_connections">(segment, 7), 0u);
     EXPECT_EQ(sum<"lb_backend_connects_total">(segment, 7), 11u);
     EXPECT_EQ(sum<"lb_client_connections_total">(segment, 1), 12u);
+}
+
+TEST(Counters, RequestsOfAPoolAreOfAllClassesAndItsOwnersAlone) {
+    const auto segment = with_columns(3);
+    Column(segment, 1).add<"lb_requests_total">(3, 2, 10);
+    Column(segment, 2).add<"lb_requests_total">(3, 5, 4);
+    Column(segment, 2).add<"lb_retries_total">(3, 0, 100);
+    EXPECT_EQ(requests(segment, 3), 14u);
+    set_origin(segment, Scope::pool, 3);
+    Column(segment, 2).add<"lb_requests_total">(3, 0, 1);
+    EXPECT_EQ(requests(segment, 3), 1u);
+    EXPECT_EQ(requests(segment, 2), 0u);
 }
 
 TEST(Counters, HistogramsCountInTheRightBucketAndSumMicroseconds) {
@@ -160,13 +176,13 @@ TEST(Counters, WritersInProcessesLoseNothing) {
             Column column(segment, w);
             for (std::uint64_t i = 0; i < each; i++) {
                 column.add<"lb_requests_total">(1, 2);
-                column.take(3);
+                column.take(3, 0);
                 column.add<"lb_backend_in_flight">(3);
                 if (i % 2 == 1) {
-                    column.give_back(3);
+                    column.give_back(3, 0);
                     column.sub<"lb_backend_in_flight">(3);
                 }
-                segment.pool_cell(1).cursor.fetch_add(1, std::memory_order_relaxed);
+                segment.pool_cell(1).cursor[0].fetch_add(1, std::memory_order_relaxed);
             }
             return 0;
         });
@@ -181,7 +197,7 @@ TEST(Counters, WritersInProcessesLoseNothing) {
     for (auto& w : writers) EXPECT_EQ(w.result(), 0);
     EXPECT_EQ(segment.backend_cell(3).in_flight.load(), 4 * each / 2);
     EXPECT_EQ(sum<"lb_backend_in_flight">(segment, 3), 4 * each / 2);
-    EXPECT_EQ(segment.pool_cell(1).cursor.load(), 4 * each);
+    EXPECT_EQ(segment.pool_cell(1).cursor[0].load(), 4 * each);
     for (std::uint32_t w = 1; w <= 4; w++) EXPECT_EQ(segment.journal(w)[3].load(), each / 2);
 }
 
@@ -193,8 +209,8 @@ TEST(Counters, ACellIsNeverBelowItsJournals) {
         takers.emplace_back([&, w] {
             Column column(segment, w);
             while (!stop) {
-                column.take(0);
-                column.give_back(0);
+                column.take(0, 0);
+                column.give_back(0, 0);
             }
         });
     }
