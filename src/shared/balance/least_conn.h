@@ -7,7 +7,7 @@
 #include <optional>
 #include <span>
 
-#include "shared/balance/tried.h"
+#include "shared/balance/walk.h"
 #include "shared/base/random.h"
 #include "shared/shm/layout.h"
 
@@ -18,16 +18,16 @@ inline constexpr std::size_t least_conn_samples = 8;
 
 // load(slot) is the number of exchanges that hold a backend now. The lowest (load + 1) / weight wins: what the load
 // would be after this choice, so that of two idle backends the heavier one is taken. Equal ones have equal chances.
-// Returns an index into `eligible` that is not in `tried`; nothing when there is none.
-template <class Load>
-std::optional<std::uint32_t> pick_least_conn(std::span<const shm::Eligible> eligible, Load load, Tried tried,
+// Returns an index into `eligible` that is not skipped; nothing when there is none.
+template <class Load, class Skip>
+std::optional<std::uint32_t> pick_least_conn(std::span<const shm::Eligible> eligible, Load load, Skip skip,
                                              Random& random) noexcept {
     std::optional<std::uint32_t> best;
     std::uint64_t best_load = 0;  // of `best`, after this choice
     std::uint32_t equals = 0;     // seen so far that are as good as `best`, itself among them
     const auto consider = [&](std::uint32_t i) {
         const auto& candidate = eligible[i];
-        if (was_tried(tried, candidate.backend)) return;
+        if (skip(candidate)) return;
         const std::uint64_t after = std::uint64_t{load(candidate.backend)} + 1;
         if (best) {
             const auto mine = after * eligible[*best].weight;
@@ -50,13 +50,7 @@ std::optional<std::uint32_t> pick_least_conn(std::span<const shm::Eligible> elig
     }
     for (std::size_t n = 0; n < least_conn_samples; n++) consider(random.below(count));
     if (best) return best;
-    // All samples were tried before: the first other one from a place by chance. At most |tried| + 1 steps.
-    auto at = random.below(count);
-    for (std::uint32_t steps = 0; steps < count; steps++) {
-        if (!was_tried(tried, eligible[at].backend)) return at;
-        if (++at == count) at = 0;
-    }
-    return std::nullopt;
+    return walk_from(eligible, random.below(count), skip);
 }
 
 }  // namespace lb::balance

@@ -7,6 +7,8 @@
 #include <map>
 #include <vector>
 
+#include "support.h"
+
 namespace lb::balance {
 namespace {
 
@@ -30,7 +32,7 @@ struct Pool {
                 asked++;
                 return loads.at(slot);
             },
-            tried, random);
+            slots(std::move(tried)), random);
     }
     std::vector<int> counts(int picks, const std::vector<std::uint32_t>& tried = {}) {
         std::vector<int> n(list.size());

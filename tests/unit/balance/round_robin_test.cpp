@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "support.h"
+
 namespace lb::balance {
 namespace {
 
@@ -14,7 +16,7 @@ const std::vector<Eligible> three{{10, 1, 3, 0}, {20, 1, 2, 0}, {30, 1, 1, 0}};
 const std::vector<std::uint32_t> schedule{0, 1, 0, 1, 0, 2};
 
 std::optional<std::uint32_t> pick(std::uint64_t cursor, std::vector<std::uint32_t> tried = {}) {
-    return pick_round_robin(three, schedule, cursor, tried);
+    return pick_round_robin(three, schedule, cursor, slots(std::move(tried)));
 }
 
 TEST(RoundRobin, AFirstAttemptTakesItsTurn) {
@@ -32,10 +34,23 @@ TEST(RoundRobin, ARetryWalksOnFromTheSamePlace) {
 
 TEST(RoundRobin, NobodyLeftIsNobody) {
     EXPECT_EQ(pick(3, {30, 10, 20}), std::nullopt);
-    EXPECT_EQ(pick_round_robin({}, {}, 3, {}), std::nullopt);
+    EXPECT_EQ(pick_round_robin({}, {}, 3, nobody), std::nullopt);
 }
 
 TEST(RoundRobin, WhatWasTriedElsewhereDoesNotMatter) { EXPECT_EQ(pick(5, {77, 78, 79, 80, 81, 82}), 2u); }
+
+// Where nearly all are full, the work is bounded by the list and not by a schedule many times as long.
+TEST(RoundRobin, AfterManyTurnsOfWhatIsSkippedTheListIsWalked) {
+    List list({10'000, 1, 1});
+    int asked = 0;
+    const auto last = [&](const Eligible& each) {
+        asked++;
+        return each.backend != 102;
+    };
+    EXPECT_EQ(pick_round_robin(list.eligible, list.schedule, 7, last), 2u);
+    EXPECT_LE(asked, 67);
+    EXPECT_EQ(pick_round_robin(list.eligible, list.schedule, 7, everybody), std::nullopt);
+}
 
 }  // namespace
 }  // namespace lb::balance
