@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "shared/base/text.h"
+#include "shared/geo/countries.h"
 #include "shared/route/host.h"
 #include "shared/route/path.h"
 
@@ -34,6 +35,14 @@ bool any_piece(std::string_view text, char separator, Take take) {
 }
 
 }  // namespace
+
+std::string_view ClientCountry::get() const noexcept {
+    if (!known_) {
+        known_ = true;
+        if (database_ != nullptr) code_ = database_->country_of(client_);
+    }
+    return code_;
+}
 
 bool host_holds(const config::HostMatch& match, std::string_view host) noexcept {
     HostRoom room;
@@ -95,6 +104,11 @@ bool source_holds(const config::Route& route, const Address& client) noexcept {
            std::ranges::any_of(route.sources, [&](const Cidr& range) { return range.contains(client); });
 }
 
+bool country_holds(const config::Route& route, const ClientCountry& country) noexcept {
+    return route.countries.empty() ||
+           std::ranges::find(route.countries, country.get()) != route.countries.end();
+}
+
 bool rest_holds(const config::Route& route, const Asked& asked, std::string& scratch) {
     const auto all = [](const std::vector<config::ValueMatch>& matches, auto holds) {
         return std::ranges::all_of(matches, holds);
@@ -102,7 +116,8 @@ bool rest_holds(const config::Route& route, const Asked& asked, std::string& scr
     return method_holds(route, asked.head) && source_holds(route, asked.client) &&
            all(route.headers, [&](auto& m) { return header_holds(m, asked.head); }) &&
            all(route.cookies, [&](auto& m) { return cookie_holds(m, asked.head); }) &&
-           all(route.queries, [&](auto& m) { return query_holds(m, asked.query, scratch); });
+           all(route.queries, [&](auto& m) { return query_holds(m, asked.query, scratch); }) &&
+           country_holds(route, asked.country);
 }
 
 }  // namespace lb::route

@@ -11,6 +11,21 @@
 
 namespace lb::route {
 
+// The country of a request's client, looked up when a condition first asks for it.
+class ClientCountry {
+ public:
+    // `database`: null when there is none; then, and when it does not know the client, the country is "".
+    ClientCountry(const geo::Countries* database, const Address& client) noexcept
+        : database_(database), client_(client) {}
+    [[nodiscard]] std::string_view get() const noexcept;
+
+ private:
+    const geo::Countries* database_;
+    const Address& client_;
+    mutable bool known_ = false;
+    mutable std::string_view code_;
+};
+
 // A request as routes compare it.
 struct Asked {
     const http::RequestHead& head;
@@ -18,6 +33,7 @@ struct Asked {
     std::string_view host;   // see host.h
     std::string_view path;   // see path.h; empty for "*", which only a route without a path takes
     std::string_view query;  // as received
+    ClientCountry country;
 };
 
 bool host_holds(const config::HostMatch& match, std::string_view host) noexcept;
@@ -29,8 +45,10 @@ bool cookie_holds(const config::ValueMatch& match, const http::RequestHead& head
 // Names and values are decoded, see path.h; a parameter without '=' has an empty value.
 bool query_holds(const config::ValueMatch& match, std::string_view query, std::string& scratch);
 bool source_holds(const config::Route& route, const Address& client) noexcept;
+// A client whose country is not known is in none of them.
+bool country_holds(const config::Route& route, const ClientCountry& country) noexcept;
 
-// Method, headers, cookies, parameters and source: what no index decides.
+// Method, headers, cookies, parameters, source and country: what no index decides.
 bool rest_holds(const config::Route& route, const Asked& asked, std::string& scratch);
 
 }  // namespace lb::route

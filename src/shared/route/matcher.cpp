@@ -33,7 +33,8 @@ std::uint32_t rank_of(const config::Route& route, std::string_view host) noexcep
 // What has to be asked of a route that came up by its host and path.
 bool has_conditions(const config::Route& route) noexcept {
     return route.path.kind == config::Match::regex || !route.methods.empty() || !route.headers.empty() ||
-           !route.cookies.empty() || !route.queries.empty() || !route.sources.empty();
+           !route.cookies.empty() || !route.queries.empty() || !route.sources.empty() ||
+           !route.countries.empty();
 }
 
 }  // namespace
@@ -49,8 +50,12 @@ struct Matcher::State {
     Asked look_at(const Question& question, HostRoom& room) {
         const http::RequestHead& head = question.head;
         const bool asterisk = head.target == "*";
-        return {head, question.client, compared_host(head.host, room),
-                asterisk ? std::string_view{} : normalise(head.target, path), query_of(head.target)};
+        return {head,
+                question.client,
+                compared_host(head.host, room),
+                asterisk ? std::string_view{} : normalise(head.target, path),
+                query_of(head.target),
+                {config.zones.countries.get(), question.client}};
     }
 
     bool holds(std::uint32_t route, const Asked& asked) {

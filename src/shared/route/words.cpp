@@ -66,6 +66,15 @@ std::string source_words(const config::Route& route, const Address& client) {
     return out + " " + is_not(route.sources, [](const Cidr& range) { return to_string(range); });
 }
 
+std::string country_words(const config::Route& route, std::string_view country) {
+    std::string out = fmt::format("country is {}, ", country.empty() ? "not known" : country);
+    if (route.countries.size() == 1)
+        return out + (country.empty() ? "must be " : "not ") + route.countries.front();
+    out += country.empty() ? "must be one of" : "none of";
+    for (const std::string& each : route.countries) out += ' ' + each;
+    return out;
+}
+
 }  // namespace
 
 std::string why_not(const config::Config& config, const config::Route& route, std::uint32_t listener,
@@ -96,6 +105,7 @@ std::string why_not(const config::Config& config, const config::Route& route, st
                           [&](auto& match) { return query_holds(match, asked.query, scratch); });
     }
     if (why.empty() && !source_holds(route, asked.client)) why = source_words(route, asked.client);
+    if (why.empty() && !country_holds(route, asked.country)) why = country_words(route, asked.country.get());
     return why;
 }
 

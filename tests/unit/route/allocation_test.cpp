@@ -34,10 +34,12 @@ TEST(Allocation, NoneForARequestOfAKnownLength) {
             .add("q" + name, path("/a/b"), query("q = " + name), method("POST"))
             .add("l" + name, path("/"), on(0), range("10.0.0.0/8"));
     }
-    routes.add("last", path("/a/b/c/d/e/f"));
+    routes.config.zones.countries = countries();
+    routes.add("c", path("/a/b/c/d/e/"), country("FR"), country("NL")).add("last", path("/a/b/c/d/e/f"));
     route::Matcher matcher(routes.config);
     const Request plain("GET /a/b/c/d/e/f?q=%31&x", "a.b.Example.com:80", {"Cookie: a=b; c=77", "X: 99"});
-    const Request encoded("GET /x/../a//b/%63/./d/e/f/" + std::string(4000, 'y') + "?q=%31", "h");
+    const Request encoded("GET /x/../a//b/%63/./d/e/f/" + std::string(4000, 'y') + "?q=%31", "h", {},
+                          "127.0.1.1");
     EXPECT_EQ(routes.name_of(matcher.find(plain.question())), "last");
     EXPECT_EQ(routes.name_of(matcher.find(encoded.question())), "last");
     const std::size_t before = allocations;

@@ -363,6 +363,18 @@ TEST(Explain, SaysWhatEachKindOfConditionMisses) {
     EXPECT_EQ(told(routes, Request("OPTIONS *")).front(), "segment: there is no path");
 }
 
+TEST(Explain, SaysWhereTheClientIs) {
+    Routes routes;
+    routes.add("one", country("FR")).add("more", country("FR"), country("NL")).add("last", country("DE"));
+    EXPECT_THAT(told(routes, Request("GET /", "h", {}, "127.0.1.1")),
+                ElementsAre("one: country is not known, must be FR",
+                            "more: country is not known, must be one of FR NL",
+                            "last: country is not known, must be DE"));
+    routes.config.zones.countries = countries();
+    EXPECT_THAT(told(routes, Request("GET /", "h", {}, "127.0.1.1")),
+                ElementsAre("one: country is DE, not FR", "more: country is DE, none of FR NL", "last*: "));
+}
+
 TEST(Explain, EscapesWhatTheRequestBrings) {
     Routes routes;
     routes.add("r", path("= /a"));

@@ -97,7 +97,8 @@ struct NaiveRequest {
     std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
 };
 
-bool naive_holds(const config::Route& route, const NaiveRequest& request, const Address& client) {
+bool naive_holds(const config::Route& route, const NaiveRequest& request, const Address& client,
+                 const geo::Countries* database) {
     const std::string path = naive_path(request.target);
     const std::string& text = route.path.text;
     if (route.path.kind != config::Match::present && request.target == "*") return false;
@@ -137,6 +138,10 @@ bool naive_holds(const config::Route& route, const NaiveRequest& request, const 
         !all(route.queries, parameters)) {
         return false;
     }
+    if (!route.countries.empty()) {
+        const std::string_view country = database == nullptr ? "" : database->country_of(client);
+        if (std::ranges::find(route.countries, country) == route.countries.end()) return false;
+    }
     return route.sources.empty() ||
            std::ranges::any_of(route.sources, [&](const Cidr& range) { return range.contains(client); });
 }
@@ -155,7 +160,7 @@ std::uint32_t naive_find(const config::Config& config, const NaiveRequest& reque
             const int each = host.rank(match);
             if (each >= 0) rank = std::min(rank, each);
         }
-        if (rank >= best_rank || !naive_holds(route, request, client)) continue;
+        if (rank >= best_rank || !naive_holds(route, request, client, config.zones.countries.get())) continue;
         best = i;
         best_rank = rank;
     }
@@ -193,7 +198,9 @@ constexpr const char* const names[] = {"x-a", "x-b"};
 constexpr const char* const cookie_names[] = {"c", "d"};
 constexpr const char* const query_names[] = {"q", "r"};
 constexpr const char* const sources[] = {"10.0.0.0/8", "10.1.0.0/16", "192.0.2.1", "::/0"};
-constexpr const char* const clients[] = {"10.1.2.3", "10.2.0.1", "192.0.2.1", "2001:db8::1"};
+constexpr const char* const clients[] = {"10.1.2.3",  "10.2.0.1",  "192.0.2.1",    "2001:db8::1",
+                                         "127.0.1.1", "127.0.2.1", "2001:db8:1::1"};
+constexpr const char* const country_codes[] = {"DE", "FR", "NL", "US"};
 
 std::string random_path(Dice& dice) {
     std::string text;
@@ -232,6 +239,8 @@ config::Route random_route(Dice& dice, std::uint32_t listeners) {
     if (dice.chance(15)) route.cookies.push_back(random_value(dice, cookie_names));
     if (dice.chance(15)) route.queries.push_back(random_value(dice, query_names));
     if (dice.chance(15)) route.sources.push_back(range(dice.one(sources)));
+    for (std::uint32_t i = dice.chance(15) ? 2 : 0; i > 0; i--)
+        route.countries.emplace_back(dice.one(country_codes));
     return route;
 }
 
@@ -273,6 +282,7 @@ TEST(Property, TheMatcherFindsWhatANaiveOneFinds) {
         Routes routes({"l0", "l1", "l2"});
         const std::uint32_t count = 1 + dice.below(40);
         for (std::uint32_t i = 0; i < count; i++) routes.config.routes.push_back(random_route(dice, 3));
+        if (seed % 4 != 0) routes.config.zones.countries = countries();
         route::Matcher matcher(routes.config);
         for (int i = 0; i < 100; i++) {
             const NaiveRequest naive = random_request(dice);

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "shared/config/model.h"
+#include "shared/geo/countries.h"
 #include "shared/http/http1_parser.h"
 #include "shared/route/matcher.h"
 
@@ -88,6 +90,13 @@ inline Cidr range(std::string_view text) {
     return parsed ? parsed.value() : Cidr{};
 }
 
+// Of tests/data/make_countries: DE 127.0.1.0/24, FR 127.0.2.0/24, PL 127.0.3.0/24, NL 2001:db8:1::/48.
+inline std::shared_ptr<const geo::Countries> countries() {
+    const auto opened = geo::Countries::open("tests/data/countries.mmdb");
+    EXPECT_TRUE(opened.ok()) << opened.error();
+    return opened ? opened.value() : nullptr;
+}
+
 // config().route("a", host("x"), path("/v1/")): conditions in any order.
 struct Routes {
     explicit Routes(const std::vector<std::string>& listeners = {"web"}) {
@@ -121,6 +130,9 @@ struct Routes {
     struct Verb {
         std::string name;
     };
+    struct Country {
+        std::string code;
+    };
     struct Header : config::ValueMatch {};
     struct Cookie : config::ValueMatch {};
     struct Query : config::ValueMatch {};
@@ -135,10 +147,12 @@ struct Routes {
     static void put(config::Route& r, Cookie m) { r.cookies.push_back(std::move(m)); }
     static void put(config::Route& r, Query m) { r.queries.push_back(std::move(m)); }
     static void put(config::Route& r, Cidr m) { r.sources.push_back(m); }
+    static void put(config::Route& r, Country m) { r.countries.push_back(std::move(m.code)); }
     static void put(config::Route& r, On m) { r.listeners.push_back(m.listener); }
 };
 inline Routes::On on(std::uint32_t listener) { return {listener}; }
 inline Routes::Verb method(std::string_view name) { return {std::string(name)}; }
+inline Routes::Country country(std::string_view code) { return {std::string(code)}; }
 inline Routes::Header header(std::string_view text) { return {value(text)}; }
 inline Routes::Cookie cookie(std::string_view text) { return {value(text)}; }
 inline Routes::Query query(std::string_view text) { return {value(text)}; }
