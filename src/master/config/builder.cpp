@@ -5,14 +5,27 @@
 
 #include <algorithm>
 
+#include "master/config/references.h"
+
 namespace lb::config {
 namespace {
+
+// The value as a message may show it: messages go to logs, which more people read than the settings.
+std::string without_secret(const std::string& value) {
+    constexpr std::string_view word = "secret=";
+    const std::size_t found = value.find(word);
+    if (found == std::string::npos) return value;
+    const std::size_t from = found + word.size();
+    const std::size_t end = std::min(value.find_first_of(" \t", from), value.size());
+    return value.substr(0, from) + "***" + value.substr(end);
+}
 
 // Puts one value into the model. A default of the table is always good; a test parses each.
 bool put(const Entry& entry, Target into, Draft* report) {
     into.base = entry.base;
     const auto bad = entry.key->codec.parse(entry.value, into);
-    if (bad && report != nullptr) report->fail(entry.place, bad->what, bad->hint, entry.value);
+    if (bad && report != nullptr)
+        report->fail(entry.place, bad->what, bad->hint, without_secret(entry.value));
     return !bad;
 }
 
@@ -53,6 +66,18 @@ void fill(Section& section, const Target& into, Draft& draft) {
     }
 }
 
+// What two instances write must be two files, so it goes beside what cannot be shared in any case.
+void settle_state_file(Global& global, const Section& section) {
+    if (first_entry(section, "state_file") != nullptr) return;
+    const bool usual = global.control == find_key(Kind::global, "control")->fallback;
+    global.state_file = usual ? "/var/lib/lb/state.json" : global.control + ".state";
+}
+
+// Who writes down whom he lets in means that others stay out.
+void settle_default(Acl& acl, const Section& section) {
+    if (first_entry(section, "default") == nullptr) acl.otherwise = acl.allow.empty();
+}
+
 }  // namespace
 
 Built build(Draft& draft) {
@@ -63,9 +88,13 @@ Built build(Draft& draft) {
 
     for (Section& section : draft.sections) {
         switch (section.kind) {
-            case Kind::global: fill(section, {.global = &config.global}, draft); break;
+            case Kind::global:
+                fill(section, {.global = &config.global}, draft);
+                settle_state_file(config.global, section);
+                break;
             case Kind::defaults: break;
             case Kind::admin: fill(section, {.admin = &config.admin}, draft); break;
+            case Kind::zones: fill(section, {.zones = &config.zones}, draft); break;
             case Kind::log: {
                 AccessLog& log = config.logs.emplace_back();
                 log.name = section.name;
@@ -95,6 +124,21 @@ Built build(Draft& draft) {
                 References& references = built.route_references.emplace_back();
                 fill(section, {.route = &route, .references = &references}, draft);
                 built.routes.push_back(&section);
+                break;
+            }
+            case Kind::acl: {
+                Acl& acl = config.acls.emplace_back();
+                acl.name = section.name;
+                fill(section, {.acl = &acl}, draft);
+                settle_default(acl, section);
+                built.acls.push_back(&section);
+                break;
+            }
+            case Kind::limit: {
+                Limit& limit = config.limits.emplace_back();
+                limit.name = section.name;
+                fill(section, {.limit = &limit}, draft);
+                built.limits.push_back(&section);
                 break;
             }
             case Kind::resolver:

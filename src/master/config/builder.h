@@ -14,7 +14,7 @@ struct Built {
     Config config;
     std::vector<References> references;        // one per listener
     std::vector<References> route_references;  // one per route
-    std::vector<const Section*> logs, listeners, pools, routes, resolvers;
+    std::vector<const Section*> logs, listeners, pools, routes, acls, limits, resolvers;
 };
 
 Built build(Draft& draft);

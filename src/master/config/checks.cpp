@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
+#include "master/config/limit_checks.h"
 #include "master/config/references.h"
 #include "master/config/route_checks.h"
 
@@ -37,15 +39,18 @@ class Binds {
     std::map<std::string, std::pair<Place, std::string>> taken_;
 };
 
-void resolve_listener(Listener& listener, const References& names, const Section& section, const Names& pools,
-                      const Names& logs, bool any_log, Draft& draft) {
-    if (!names.pool.empty()) {
-        listener.pool = pools.find(names.pool, *good_entries(section, "pool").back(), draft);
+void resolve_listener(Listener& listener, const References& written, const Section& section,
+                      const AllNames& names, bool any_log, Draft& draft) {
+    listener.limits = find_all(written.limits, names.limits, good_entries(section, "limit"), {}, draft);
+    listener.acls = find_all(written.acls, names.acls, good_entries(section, "acl"), {}, draft);
+    if (!written.pool.empty()) {
+        listener.pool = names.pools.find(written.pool, *good_entries(section, "pool").back(), draft);
     }
-    if (names.access_log.empty()) {
+    if (written.access_log.empty()) {
         listener.access_log = any_log ? 0 : no_index;
-    } else if (names.access_log != "off") {
-        listener.access_log = logs.find(names.access_log, *good_entries(section, "access_log").back(), draft);
+    } else if (written.access_log != "off") {
+        listener.access_log =
+            names.logs.find(written.access_log, *good_entries(section, "access_log").back(), draft);
     }
 }
 
@@ -105,6 +110,23 @@ void check_admin(const Section& section, Draft& draft) {
     }
 }
 
+// Each is made anew at its path: one would take the other's place.
+void check_own_files(const Global& global, const Section& section, Draft& draft) {
+    const std::pair<std::string_view, const std::string&> files[] = {
+        {"control", global.control}, {"pid_file", global.pid_file}, {"state_file", global.state_file}};
+    for (std::size_t i = 1; i < std::size(files); i++) {
+        const auto& [key, path] = files[i];
+        for (std::size_t j = 0; j < i && !path.empty(); j++) {
+            if (files[j].second != path) continue;
+            const Entry* entry = first_entry(section, key);
+            if (entry == nullptr) entry = first_entry(section, files[j].first);
+            const Place place = entry == nullptr ? section.place : entry->place;
+            draft.fail(place, fmt::format("{} and {} are one file: {}", files[j].first, key, path));
+            break;
+        }
+    }
+}
+
 void check_log_name(const Section& section, Draft& draft) {
     if (section.name == "off")
         draft.fail(section.place, "a log cannot be called off", "access_log = off means none");
@@ -129,7 +151,18 @@ std::vector<bool> used_pools(const Config& config) {
     return used;
 }
 
-void find_warnings(const Built& built, const Section& global, std::vector<std::string>& warnings) {
+// Requests wait for a place only, and only max_inflight makes places few. Discovered backends may have it.
+void find_idle_queue(const Pool& pool, const Section& section, std::vector<std::string>& warnings) {
+    const bool limited = std::any_of(pool.backends.begin(), pool.backends.end(),
+                                     [](const Backend& backend) { return backend.max_inflight != 0; });
+    if (pool.queue.size == 0 || limited || !pool.discover.empty()) return;
+    const Entry* entry = first_entry(section, "queue");
+    warn(entry == nullptr ? section.place : entry->place,
+         "no backend of the pool has a max_inflight, so nobody ever waits", warnings);
+}
+
+void find_warnings(const Built& built, const Section& global, const Section& zones,
+                   std::vector<std::string>& warnings) {
     const Config& config = built.config;
     if (config.global.daemon) {
         Place place = global.place;
@@ -148,6 +181,10 @@ void find_warnings(const Built& built, const Section& global, std::vector<std::s
     for (std::size_t i = 0; i < used.size(); i++) {
         if (!used[i]) warn(built.pools[i]->place, "no listener and no route names this pool", warnings);
     }
+    for (std::size_t i = 0; i < config.pools.size(); i++)
+        find_idle_queue(config.pools[i], *built.pools[i], warnings);
+    find_unused_limits(built, warnings);
+    find_idle_zones(built, zones, warnings);
     find_shadowed_routes(built, warnings);
 }
 
@@ -164,20 +201,23 @@ void check(Built& built, Draft& draft, const std::string& main_file, std::vector
         binds.add(*built.listeners[i], config.listeners[i].binds);
     }
     check_admin(draft.single(Kind::admin), draft);
+    check_own_files(config.global, draft.single(Kind::global), draft);
     for (const Section* section : built.logs) check_log_name(*section, draft);
     for (const Section* section : built.resolvers) check_resolver_name(*section, draft);
-    const Names listeners(Kind::listener, built.listeners);
-    const Names pools(Kind::pool, built.pools);
-    const Names logs(Kind::log, built.logs);
+    const AllNames names{Names(Kind::listener, built.listeners), Names(Kind::pool, built.pools),
+                         Names(Kind::log, built.logs), Names(Kind::acl, built.acls),
+                         Names(Kind::limit, built.limits)};
     for (std::size_t i = 0; i < config.listeners.size(); i++) {
         const Section& section = *built.listeners[i];
-        resolve_listener(config.listeners[i], built.references[i], section, pools, logs, !config.logs.empty(),
+        resolve_listener(config.listeners[i], built.references[i], section, names, !config.logs.empty(),
                          draft);
         check_proxy_protocol(config.listeners[i], section, draft);
     }
     for (std::size_t i = 0; i < config.pools.size(); i++) check_pool(config.pools[i], *built.pools[i], draft);
-    check_routes(built, listeners, pools, logs, draft);
-    if (!draft.failed()) find_warnings(built, draft.single(Kind::global), warnings);
+    check_routes(built, names, draft);
+    check_limits(built, draft);
+    if (!draft.failed())
+        find_warnings(built, draft.single(Kind::global), draft.single(Kind::zones), warnings);
 }
 
 }  // namespace lb::config

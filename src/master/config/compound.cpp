@@ -18,7 +18,6 @@ using std::chrono::seconds;
 
 constexpr std::string_view start_names[] = {"checking", "up"};
 constexpr std::string_view check_methods[] = {"GET", "HEAD", "OPTIONS"};
-constexpr std::string_view retry_causes[] = {"connect", "reset", "timeout"};
 constexpr std::size_t most_ranges = 32;
 constexpr std::size_t longest_path = 1024;
 
@@ -245,45 +244,6 @@ std::string print_check(const Check& check) {
     return out + fmt::format(" interval={} timeout={} rise={} fall={} start={}",
                              print_duration(check.interval), print_duration(check.timeout), check.rise,
                              check.fall, start_names[check.start_up ? 1 : 0]);
-}
-
-Parsed<Retries> parse_retries(std::string_view text) {
-    static constexpr OptionName known[] = {{"on", true}, {"total", true}};
-    const auto words = split_words(text);
-    if (!words) return Failed{words.error()};
-    const auto count = parse_number(words.value()[0], 0, 5);
-    if (!count) return problem(fmt::format("the number {}", count.error().what), count.error().hint);
-    const auto options = OptionList::parse(std::span(words.value()).subspan(1), known);
-    if (!options) return Failed{options.error()};
-
-    Retries retries{static_cast<std::uint32_t>(count.value()), false, false, false, seconds(10)};
-    const std::string_view list = options.value().find("on").value_or("connect,reset");
-    bool* const flags[] = {&retries.on_connect, &retries.on_reset, &retries.on_timeout};
-    for (std::string_view left = list;;) {
-        const std::size_t comma = std::min(left.find(','), left.size());
-        const auto cause = parse_choice(left.substr(0, comma), retry_causes);
-        if (!cause) return Failed{in_option("on", list, cause.error())};
-        if (*flags[cause.value()]) {
-            return Failed{
-                in_option("on", list, {fmt::format("names {} twice", retry_causes[cause.value()]), {}})};
-        }
-        *flags[cause.value()] = true;
-        if (comma == left.size()) break;
-        left.remove_prefix(comma + 1);
-    }
-    auto bad = read_option(options.value(), "total", retries.total,
-                           [](auto t) { return parse_duration(t, milliseconds(10), hours(1)); });
-    if (bad) return Failed{*bad};
-    return retries;
-}
-
-std::string print_retries(const Retries& retries) {
-    std::string causes;
-    const bool flags[] = {retries.on_connect, retries.on_reset, retries.on_timeout};
-    for (std::size_t i = 0; i < std::size(flags); i++) {
-        if (flags[i]) causes += (causes.empty() ? "" : ",") + std::string(retry_causes[i]);
-    }
-    return fmt::format("{} on={} total={}", retries.count, causes, print_duration(retries.total));
 }
 
 Parsed<log::Target> parse_error_log(std::string_view text, std::string_view base) {

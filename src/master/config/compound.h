@@ -1,5 +1,5 @@
-// master/config/compound.h -- values of more than one word: bind, discover, check, retries, error_log.
-// Owns:  their grammar, both ways; that of `backend` is in shared/config/backend_text.h, that of routes in route_values.h.
+// master/config/compound.h -- values of more than one word: bind, discover, check, error_log.
+// Owns:  their grammar, both ways; that of `backend` is in shared/config/backend_text.h, those of the rest in *_values.h.
 //        Pure functions; what they print they read back to the same value.
 // Never: resolves a name, looks at another key, touches a file.
 #pragma once
@@ -24,10 +24,6 @@ std::string print_discover(const Discover& discover);
 // off | tcp OPTIONS | http METHOD PATH OPTIONS
 Parsed<Check> parse_check(std::string_view text);
 std::string print_check(const Check& check);
-
-// COUNT, then on=LIST total=TIME.
-Parsed<Retries> parse_retries(std::string_view text);
-std::string print_retries(const Retries& retries);
 
 // FILE | stderr | syslog, then a level. A relative file is below `base`.
 Parsed<log::Target> parse_error_log(std::string_view text, std::string_view base);

@@ -28,6 +28,7 @@ std::string dump(const Config& config) {
     std::string out;
     append(out, Kind::global, {}, {.global = &config.global});
     append(out, Kind::admin, {}, {.admin = &config.admin});
+    append(out, Kind::zones, {}, {.zones = &config.zones});
     for (const AccessLog& log : config.logs) append(out, Kind::log, log.name, {.log = &log});
     for (const Listener& listener : config.listeners) {
         append(out, Kind::listener, listener.name,
@@ -37,6 +38,8 @@ std::string dump(const Config& config) {
         append(out, Kind::pool, pool.name, {.traffic = &pool.traffic, .pool = &pool});
     for (const Route& route : config.routes)
         append(out, Kind::route, route.name, {.route = &route, .config = &config});
+    for (const Acl& acl : config.acls) append(out, Kind::acl, acl.name, {.acl = &acl});
+    for (const Limit& limit : config.limits) append(out, Kind::limit, limit.name, {.limit = &limit});
     append(out, Kind::resolver, std::string(only_resolver), {.resolver = &config.resolver});
     return out;
 }

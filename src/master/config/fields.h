@@ -17,10 +17,14 @@ namespace lb::config {
 std::span<const KeySpec> global_keys() noexcept;
 std::span<const KeySpec> traffic_keys() noexcept;
 std::span<const KeySpec> admin_keys() noexcept;
+std::span<const KeySpec> zone_keys() noexcept;
 std::span<const KeySpec> log_keys() noexcept;
 std::span<const KeySpec> listener_keys() noexcept;
 std::span<const KeySpec> pool_keys() noexcept;
+std::span<const KeySpec> balance_keys() noexcept;
 std::span<const KeySpec> route_keys() noexcept;
+std::span<const KeySpec> acl_keys() noexcept;
+std::span<const KeySpec> limit_keys() noexcept;
 std::span<const KeySpec> resolver_keys() noexcept;
 
 using Printed = std::vector<std::string>;
@@ -59,12 +63,17 @@ inline Printed print_log_name(const Origin& from, std::uint32_t log) {
     return {log == no_index ? "off" : quote(from.config->logs[log].name)};
 }
 
-// One range of addresses a line.
-inline Bad append_range(std::string_view text, std::vector<Cidr>& ranges) {
+// One range of addresses a line. `also`: what else may stand there.
+inline Bad append_range(std::string_view text, std::vector<Cidr>& ranges, std::string_view also = {}) {
+    const auto words = split_words(text);
+    if (!words) return words.error();
+    if (words.value().size() > 1) return Problem{"takes one value", "give each range a line of its own"};
     const auto word = one_word(text);
     if (!word) return word.error();
     const auto range = parse_cidr(word.value());
-    if (!range) return Problem{range.error(), "write ADDRESS/BITS or ADDRESS, as in 10.0.0.0/8"};
+    if (!range) {
+        return Problem{range.error(), fmt::format("write ADDRESS/BITS or ADDRESS, as in 10.0.0.0/8{}", also)};
+    }
     ranges.push_back(range.value());
     return std::nullopt;
 }
@@ -80,6 +89,8 @@ auto& part(const Parts<Reading>& parts) noexcept {
         return *parts.global;
     } else if constexpr (std::is_same_v<Owner, Admin>) {
         return *parts.admin;
+    } else if constexpr (std::is_same_v<Owner, Zones>) {
+        return *parts.zones;
     } else if constexpr (std::is_same_v<Owner, AccessLog>) {
         return *parts.log;
     } else if constexpr (std::is_same_v<Owner, Traffic>) {
@@ -90,6 +101,10 @@ auto& part(const Parts<Reading>& parts) noexcept {
         return *parts.pool;
     } else if constexpr (std::is_same_v<Owner, Route>) {
         return *parts.route;
+    } else if constexpr (std::is_same_v<Owner, Acl>) {
+        return *parts.acl;
+    } else if constexpr (std::is_same_v<Owner, Limit>) {
+        return *parts.limit;
     } else if constexpr (std::is_same_v<Owner, Resolver>) {
         return *parts.resolver;
     } else {
@@ -105,6 +120,44 @@ Value value_of(Value Owner::*);
 template <auto Member, bool Reading>
 auto& field(const Parts<Reading>& parts) noexcept {
     return part<decltype(owner_of(Member))>(parts).*Member;
+}
+
+// A repeated key whose values name sections: text until all are known, then indexes into the list All of Config.
+template <auto Member, auto All, auto Written>
+struct NameList {
+    static Bad parse(std::string_view text, const Target& into) {
+        auto word = one_word(text);
+        if (!word) return word.error();
+        (into.references->*Written).push_back(std::move(word).value());
+        return std::nullopt;
+    }
+    static Printed print(const Origin& from) {
+        Printed out;
+        for (const std::uint32_t i : field<Member>(from)) out.push_back(quote((from.config->*All)[i].name));
+        return out;
+    }
+};
+template <auto Member, auto All, auto Written>
+constexpr Codec name_list() {
+    using Shape = NameList<Member, All, Written>;
+    return {Shape::parse, Shape::print, [] { return std::string("NAME"); }};
+}
+
+// A value that is read and printed as a whole.
+template <auto Member, auto Read, auto Show>
+struct Whole {
+    static Bad parse(std::string_view text, const Target& into) {
+        auto value = Read(text);
+        if (!value) return value.error();
+        field<Member>(into) = std::move(value).value();
+        return std::nullopt;
+    }
+    static Printed print(const Origin& from) { return {Show(field<Member>(from))}; }
+};
+template <const char* Form, auto Member, auto Read, auto Show>
+constexpr Codec whole() {
+    using Shape = Whole<Member, Read, Show>;
+    return own<Form>(Shape::parse, Shape::print);
 }
 
 // "off" is a time of 0 and the largest number.
@@ -187,6 +240,28 @@ constexpr Codec number() {
     constexpr auto show = [](std::uint64_t value) { return std::to_string(value); };
     using Shape = Plain<Member, Maybe, read, show>;
     return {Shape::parse, Shape::print, [] { return or_off(fmt::format("{} to {}", Least, Most), Maybe); }};
+}
+
+// A number that is 0 when it is "off".
+template <auto Member, std::uint64_t Least, std::uint64_t Most>
+constexpr Codec count_or_off() {
+    static_assert(Least > 0);
+    constexpr auto read = [](std::string_view text) {
+        return text == "off" ? Parsed<std::uint64_t>(0) : parse_number(text, Least, Most);
+    };
+    constexpr auto show = [](std::uint64_t value) {
+        return value == 0 ? std::string("off") : std::to_string(value);
+    };
+    using Shape = Plain<Member, Off::refused, read, show>;
+    return {Shape::parse, Shape::print, [] { return fmt::format("{} to {}, or off", Least, Most); }};
+}
+
+template <auto Member, std::uint32_t Least, std::uint32_t Most>
+constexpr Codec percent() {
+    constexpr auto read = [](std::string_view text) { return parse_percent(text, Least, Most); };
+    constexpr auto show = [](std::uint32_t value) { return fmt::format("{}%", value); };
+    using Shape = Plain<Member, Off::refused, read, show>;
+    return {Shape::parse, Shape::print, [] { return fmt::format("{}% to {}%", Least, Most); }};
 }
 
 // An enumeration whose values are places in Names; bool counts as one.

@@ -14,7 +14,9 @@
 namespace lb::config {
 namespace {
 
-std::string show_limit(std::size_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
+std::string show_limit(std::size_t bytes) {
+    return bytes < 1 << 20 ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
+}
 
 }  // namespace
 
@@ -25,7 +27,7 @@ Parsed<FileContent> read_file(const std::string& path, std::size_t largest) {
     struct stat info {};
     if (fstat(fd.get(), &info) != 0) return problem("cannot be read: " + errno_text(errno));
     if (!S_ISREG(info.st_mode)) return problem("is not a regular file");
-    FileContent content{{}, {info.st_dev, info.st_ino}};
+    FileContent content{{}, {info.st_dev, info.st_ino}, info.st_mode};
     char block[65536];
     while (true) {
         const ssize_t got = ::read(fd.get(), block, sizeof block);

@@ -13,6 +13,7 @@ namespace lb::config {
 struct FileContent {
     std::string bytes;
     std::pair<std::uint64_t, std::uint64_t> identity;  // device and inode
+    std::uint32_t mode = 0;                            // permissions, as in stat(2)
 };
 Parsed<FileContent> read_file(const std::string& path, std::size_t largest);
 

@@ -15,9 +15,22 @@
 
 namespace lb::config {
 
-enum class Kind : std::uint8_t { global, defaults, admin, log, listener, pool, route, resolver };
-inline constexpr std::string_view kind_names[] = {"global",   "defaults", "admin", "log",
-                                                  "listener", "pool",     "route", "resolver"};
+// Those without a name come first; lb -T and the manual have this order.
+enum class Kind : std::uint8_t {
+    global,
+    defaults,
+    admin,
+    zones,
+    log,
+    listener,
+    pool,
+    route,
+    acl,
+    limit,
+    resolver
+};
+inline constexpr std::string_view kind_names[] = {
+    "global", "defaults", "admin", "zones", "log", "listener", "pool", "route", "acl", "limit", "resolver"};
 inline constexpr std::size_t kind_count = std::size(kind_names);
 // The only name that a [resolver NAME] has.
 inline constexpr std::string_view only_resolver = "default";
@@ -40,6 +53,8 @@ constexpr bool accepts(Kinds set, Kind kind) noexcept { return (set & in(kind)) 
 struct References {
     std::string pool;        // of a listener; "": none
     std::string access_log;  // "": not said; "off": none
+    // Of a listener or a route: one for each of its lines that was understood, in their order.
+    std::vector<std::string> limits, acls;
     // Of a route: one for each of its lines that was understood, in their order.
     std::vector<std::string> listeners;
     std::vector<std::string> pools;
@@ -53,11 +68,14 @@ struct Parts {
     using Pointer = std::conditional_t<Reading, const T*, T*>;
     Pointer<Global> global = nullptr;
     Pointer<Admin> admin = nullptr;
+    Pointer<Zones> zones = nullptr;
     Pointer<AccessLog> log = nullptr;
     Pointer<Traffic> traffic = nullptr;
     Pointer<Listener> listener = nullptr;
     Pointer<Pool> pool = nullptr;
     Pointer<Route> route = nullptr;
+    Pointer<Acl> acl = nullptr;
+    Pointer<Limit> limit = nullptr;
     Pointer<Resolver> resolver = nullptr;
     Pointer<References> references = nullptr;
     const Config* config = nullptr;  // printing: what indexes point into

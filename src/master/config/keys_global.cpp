@@ -7,6 +7,7 @@
 #include "master/config/compound.h"
 #include "master/config/fields.h"
 #include "master/config/log_formats.h"
+#include "master/config/token_file.h"
 #include "shared/config/backend_text.h"
 
 namespace lb::config {
@@ -56,20 +57,24 @@ Bad parse_control(std::string_view text, const Target& into) {
 }
 Printed print_control(const Origin& from) { return {quote(from.global->control)}; }
 
-Bad parse_pid_file(std::string_view text, const Target& into) {
+// A file that is empty when it is "off".
+template <std::string Global::*Member>
+Bad parse_file_or_off(std::string_view text, const Target& into) {
     const auto word = one_word(text);
     if (!word) return word.error();
     if (word.value() == "off") {
-        into.global->pid_file.clear();
+        (into.global->*Member).clear();
         return std::nullopt;
     }
     auto path = parse_path(word.value(), into.base, PATH_MAX - 1);
     if (!path) return path.error();
-    into.global->pid_file = std::move(path).value();
+    into.global->*Member = std::move(path).value();
     return std::nullopt;
 }
-Printed print_pid_file(const Origin& from) {
-    return {from.global->pid_file.empty() ? "off" : quote(from.global->pid_file)};
+template <std::string Global::*Member>
+Printed print_file_or_off(const Origin& from) {
+    const std::string& path = from.global->*Member;
+    return {path.empty() ? "off" : quote(path)};
 }
 
 Bad parse_global_log(std::string_view text, const Target& into) {
@@ -103,6 +108,22 @@ Printed print_binds(const std::vector<Bind>& binds) {
 }
 Printed print_admin_bind(const Origin& from) {
     return from.admin->binds.empty() ? Printed{"off"} : print_binds(from.admin->binds);
+}
+
+// Read with the settings, so that a reload takes a new token; printed is where it stands, never the token.
+Bad parse_token_file(std::string_view text, const Target& into) {
+    const auto word = one_word(text);
+    if (!word) return word.error();
+    auto path = parse_path(word.value(), into.base, PATH_MAX - 1);
+    if (!path) return path.error();
+    auto token = read_token(path.value());
+    if (!token) return token.error();
+    into.admin->token_file = std::move(path).value();
+    into.admin->token = std::move(token).value();
+    return std::nullopt;
+}
+Printed print_token_file(const Origin& from) {
+    return from.admin->token_file.empty() ? Printed{} : Printed{quote(from.admin->token_file)};
 }
 
 Bad parse_allow(std::string_view text, const Target& into) { return append_range(text, into.admin->allow); }
@@ -178,8 +199,15 @@ constexpr KeySpec global_table[] = {
      "files allows."},
     {"control", global, once, own<file_form>(parse_control, print_control), "/run/lb/control.sock",
      has_default, "The unix socket that lb -s speaks to. At most 107 bytes."},
-    {"pid_file", global, once, own<file_or_off_form>(parse_pid_file, print_pid_file), "/run/lb/lb.pid",
-     has_default, "Holds the number of the master process while lb runs."},
+    {"pid_file", global, once,
+     own<file_or_off_form>(parse_file_or_off<&G::pid_file>, print_file_or_off<&G::pid_file>),
+     "/run/lb/lb.pid", has_default, "Holds the number of the master process while lb runs."},
+    {"state_file", global, once,
+     own<file_or_off_form>(parse_file_or_off<&G::state_file>, print_file_or_off<&G::state_file>), no_default,
+     "/var/lib/lb/state.json; with another `control` than the default, that path and .state; none with "
+     "--backends",
+     "Keeps what operators and services changed while lb runs, so that it holds after a restart too. No two "
+     "instances may have the same one. `off`: such changes end with lb."},
     {"daemon", global, once, choice<&G::daemon, switch_names>(), "off", has_default,
      "`on` leaves the terminal and runs in the background."},
     {"error_log", global, once, own<error_log_form>(parse_global_log, print_global_log), "stderr notice",
@@ -209,6 +237,11 @@ constexpr KeySpec admin_table[] = {
      has_default, "Where /metrics, /healthz, /readyz and /status are served. `off`: nowhere."},
     {"allow", admin, many, own<allow_form>(parse_allow, print_allow), "127.0.0.0/8", has_default,
      "Who may ask: addresses outside of all these ranges are refused."},
+    {"token_file", admin, once, own<file_form>(parse_token_file, print_token_file), no_default,
+     "nothing can be changed over this port",
+     "Holds the token that changes must show, as in Authorization: Bearer TOKEN: 16 to 256 printable "
+     "characters "
+     "without blanks. Only its owner and group may be able to read it. It is read when the settings are."},
     {"backend_histograms", admin, once, choice<&Admin::backend_histograms, histogram_names>(), "auto",
      has_default, "Latency histograms for each backend in /metrics. `auto`: with up to 500 backends."},
 

@@ -53,6 +53,11 @@ constexpr KeySpec table[] = {
     {"pool", listener, once, own<name_form>(parse_reference<&References::pool>, print_pool_reference),
      no_default, "such requests are answered with 404",
      "The [pool] whose backends answer when no route matches."},
+    {"acl", listener, many, name_list<&Listener::acls, &Config::acls, &References::acls>(), no_default,
+     "everybody may", "An [acl] that says who may. With several, all must allow the client."},
+    {"limit", listener, many, name_list<&Listener::limits, &Config::limits, &References::limits>(),
+     no_default, "nothing is limited",
+     "A [limit] that all requests of the listener count for, and that may refuse them."},
 };
 
 }  // namespace

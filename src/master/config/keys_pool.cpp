@@ -1,4 +1,4 @@
-// master/config/keys_pool.cpp -- the rows of [pool] that no other section has, and of [resolver].
+// master/config/keys_pool.cpp -- the rows of [pool] about its backends and the connections to them, and those of [resolver].
 #include "master/config/compound.h"
 #include "master/config/fields.h"
 #include "shared/config/backend_text.h"
@@ -37,14 +37,6 @@ Bad parse_pool_check(std::string_view text, const Target& into) {
     return std::nullopt;
 }
 Printed print_pool_check(const Origin& from) { return {print_check(from.pool->check)}; }
-
-Bad parse_pool_retries(std::string_view text, const Target& into) {
-    const auto retries = parse_retries(text);
-    if (!retries) return retries.error();
-    into.pool->retries = retries.value();
-    return std::nullopt;
-}
-Printed print_pool_retries(const Origin& from) { return {print_retries(from.pool->retries)}; }
 
 // ADDRESS or ADDRESS:PORT; DNS has port 53.
 Bad parse_nameserver(std::string_view text, const Target& into) {
@@ -89,27 +81,26 @@ Printed print_ttl(const Origin& from) {
 constexpr Kinds pool = in(Kind::pool);
 constexpr Kinds resolver = in(Kind::resolver);
 
-constexpr char backend_form[] = "ADDR:PORT, NAME:PORT or unix:PATH, [weight=1..256] [name=NAME] [backup]";
+constexpr char backend_form[] =
+    "ADDR:PORT, NAME:PORT or unix:PATH, [weight=1..256] [name=NAME] [zone=ZONE] "
+    "[max_inflight=1..1000000] [backup]";
 constexpr char discover_form[] = "dns NAME:PORT, dns srv=NAME or file PATH";
 constexpr char check_form[] =
     "tcp, http METHOD PATH [expect=CODES] or off, [interval=TIME] [timeout=TIME] [rise=N] [fall=N] "
     "[start=checking|up]";
-constexpr char retries_form[] = "0 to 5 [on=LIST] [total=TIME]";
 constexpr char nameserver_form[] = "ADDR or ADDR:PORT";
 constexpr char ttl_form[] = "TIME TIME, 100ms to 24h";
 
 using P = Pool;
 
 constexpr KeySpec pool_table[] = {
-    {"balance", pool, once, choice<&P::policy, policy_names>(), "round_robin", has_default,
-     "How a backend is picked: in turn by weight, over all workers together, or the one with the fewest "
-     "requests open for its weight."},
     {"backend", pool, many, own<backend_form>(parse_pool_backend, print_pool_backend), no_default,
      "the pool needs a `discover`",
      "A server. A host name is one backend, whose addresses are looked up while lb runs (see [resolver "
      "default]) and tried in order; `localhost` is 127.0.0.1, then ::1. A unix socket is a path of at most "
      "107 bytes. `weight` (1) is its share, `name` (its address) is what logs, metrics and state over "
-     "reloads know it by. A `backup` gets requests only while no other backend is usable."},
+     "reloads know it by, `zone` is where it stands (see [zones]). It gets no more than `max_inflight` "
+     "requests at once, over all workers. A `backup` gets requests only while no other backend is usable."},
     {"discover", pool, many, own<discover_form>(parse_pool_discover, print_pool_discover), no_default,
      "the pool has the backends it names",
      "Where more backends come from; they join and leave while lb runs. `dns NAME:PORT`: each address of the "
@@ -130,11 +121,6 @@ constexpr KeySpec pool_table[] = {
     {"keepalive_timeout", pool, once, duration<&P::keepalive_timeout, 10 * milli, hour>(), "4s", has_default,
      "An idle connection to a backend is closed after this time, or a second before the backend's own "
      "Keep-Alive timeout."},
-    {"retries", pool, once, own<retries_form>(parse_pool_retries, print_pool_retries),
-     "2 on=connect,reset total=10s", has_default,
-     "How many other backends are tried when one fails before its answer began. `on` lists the failures: "
-     "connect, reset, timeout (connect,reset). A request that a backend may have seen is sent again only if "
-     "its method is idempotent. No attempt starts later than `total` (10s; 10ms to 1h) after the first."},
 };
 
 constexpr KeySpec resolver_table[] = {

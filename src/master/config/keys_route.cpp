@@ -3,6 +3,8 @@
 
 #include "master/config/compound.h"
 #include "master/config/fields.h"
+#include "master/config/limit_values.h"
+#include "master/config/recovery_values.h"
 #include "master/config/route_values.h"
 #include "shared/base/text.h"
 
@@ -54,18 +56,6 @@ constexpr Codec single() {
     return own<Form>(Shape::parse, Shape::print);
 }
 
-Bad parse_listener_name(std::string_view text, const Target& into) {
-    auto word = one_word(text);
-    if (!word) return word.error();
-    into.references->listeners.push_back(std::move(word).value());
-    return std::nullopt;
-}
-Printed print_listener_name(const Origin& from) {
-    Printed out;
-    for (const std::uint32_t i : from.route->listeners) out.push_back(quote(from.config->listeners[i].name));
-    return out;
-}
-
 Bad parse_hosts(std::string_view text, const Target& into) {
     const auto words = split_words(text);
     if (!words) return words.error();
@@ -105,6 +95,16 @@ Bad parse_method(std::string_view text, const Target& into) {
 }
 Printed print_method(const Origin& from) {
     return from.route->methods.empty() ? Printed{} : Printed{print_methods(from.route->methods)};
+}
+
+Bad parse_country_list(std::string_view text, const Target& into) {
+    auto countries = parse_countries(text);
+    if (!countries) return countries.error();
+    into.route->countries = std::move(countries).value();
+    return std::nullopt;
+}
+Printed print_country_list(const Origin& from) {
+    return from.route->countries.empty() ? Printed{} : Printed{print_countries(from.route->countries)};
 }
 
 template <ValueOf What>
@@ -201,13 +201,13 @@ constexpr std::string_view compress_names[] = {"off", "gzip"};
 
 constexpr Kinds route = in(Kind::route);
 
-constexpr char name_form[] = "NAME";
 constexpr char host_form[] = "HOST or *.DOMAIN, one or more";
 constexpr char path_form[] = "PREFIX, = EXACT or ~ REGEX";
 constexpr char method_form[] = "METHOD, one or more";
 constexpr char value_form[] = "NAME, NAME = TEXT or NAME ~ REGEX";
 constexpr char source_form[] = "ADDRESS or ADDRESS/BITS";
-constexpr char retries_form[] = "0 to 5 [on=LIST] [total=TIME]";
+constexpr char country_form[] = "COUNTRY, one or more";
+constexpr char retries_form[] = "0 to 5 [on=LIST] [total=TIME] [budget=0%..1000%] [floor=N]";
 constexpr char log_form[] = "NAME or off";
 constexpr char pool_form[] = "NAME [weight=1..256]";
 constexpr char mirror_form[] = "NAME SHARE, 0.01% to 100%";
@@ -224,8 +224,8 @@ constexpr std::string_view as_pool = "as the pool has it";
 constexpr std::string_view nothing = "nothing is changed";
 
 constexpr KeySpec table[] = {
-    {"listener", route, many, own<name_form>(parse_listener_name, print_listener_name), no_default,
-     "requests of all listeners", "A [listener] whose requests the route is for."},
+    {"listener", route, many, name_list<&R::listeners, &Config::listeners, &References::listeners>(),
+     no_default, "requests of all listeners", "A [listener] whose requests the route is for."},
     {"host", route, many, own<host_form>(parse_hosts, print_hosts), no_default, any,
      "The request's host is one of these, in any case and whatever its port. `*.example.com` is every name "
      "that ends so, but not example.com."},
@@ -246,6 +246,9 @@ constexpr KeySpec table[] = {
      no_default, any, "The same of a parameter of the query, whose name and value are compared decoded."},
     {"source", route, many, own<source_form>(parse_source, print_source), no_default, any,
      "The client's address, through trusted hops, is in one of these ranges."},
+    {"country", route, once, own<country_form>(parse_country_list, print_country_list), no_default, any,
+     "The client's address is in one of these countries, two letters each, as in DE FR. Needs `database` in "
+     "[zones]; an address that is not in it is in none."},
 
     {"max_body", route, once, size<&R::max_body, 0, 1024 * (1024 * gib), Off::allowed>(), no_default,
      as_listener, "The largest request body; `off` sets no limit."},
@@ -262,6 +265,11 @@ constexpr KeySpec table[] = {
      as_pool, "As in [pool]."},
     {"access_log", route, once, own<log_form>(parse_reference<&References::access_log>, print_route_log),
      no_default, as_listener, "The [log] that gets a line for each request."},
+    {"acl", route, many, name_list<&R::acls, &Config::acls, &References::acls>(), no_default,
+     "what the listener says", "An [acl] that must allow the client too, besides those of the listener."},
+    {"limit", route, many, name_list<&R::limits, &Config::limits, &References::limits>(), no_default,
+     "what the listener says",
+     "A [limit] that the requests of the route count for too, besides those of the listener."},
 
     {"pool", route, many, own<pool_form>(parse_pool, print_pool), no_default,
      "the route has `redirect` or `respond`",

@@ -68,6 +68,7 @@ bool draft_quick_start(const Source& source, Draft& draft) {
     const auto global = static_cast<std::size_t>(Kind::global);
     set(draft, global, "control", quote(quick_start_control()), from_backends);
     set(draft, global, "pid_file", "off", from_backends);
+    set(draft, global, "state_file", "off", from_backends);
     set(draft, global, "error_log", "stderr info", from_backends);
 
     const auto pool =

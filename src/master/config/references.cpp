@@ -48,6 +48,23 @@ const Entry* first_entry(const Section& section, std::string_view key) {
     return nullptr;
 }
 
+std::vector<std::uint32_t> find_all(const std::vector<std::string>& written, const Names& names,
+                                    const std::vector<const Entry*>& entries, std::string_view twice,
+                                    Draft& draft) {
+    std::vector<std::uint32_t> out;
+    for (std::size_t i = 0; i < written.size(); i++) {
+        const std::uint32_t index = names.find(written[i], *entries[i], draft);
+        const auto earlier = std::find(out.begin(), out.end(), index);
+        if (index != no_index && earlier != out.end()) {
+            const Entry& first = *entries[static_cast<std::size_t>(earlier - out.begin())];
+            draft.fail(entries[i]->place, fmt::format("stands at {} already", where(first.place)),
+                       std::string(twice), entries[i]->value);
+        }
+        out.push_back(index);
+    }
+    return out;
+}
+
 bool lacks(const Section& section, std::string_view key) {
     return first_entry(section, key) == nullptr &&
            std::none_of(section.misspelt.begin(), section.misspelt.end(),

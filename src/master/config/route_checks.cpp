@@ -49,37 +49,23 @@ void check_action(const Route& route, const Section& section, Draft& draft) {
     }
 }
 
-// The indexes of a list of names; a name may stand in it once.
-std::vector<std::uint32_t> find_all(const std::vector<std::string>& written, const Names& names,
-                                    const std::vector<const Entry*>& entries, std::string_view twice,
-                                    Draft& draft) {
-    std::vector<std::uint32_t> out;
-    for (std::size_t i = 0; i < written.size(); i++) {
-        const std::uint32_t index = names.find(written[i], *entries[i], draft);
-        const auto earlier = std::find(out.begin(), out.end(), index);
-        if (index != no_index && earlier != out.end()) {
-            const Entry& first = *entries[static_cast<std::size_t>(earlier - out.begin())];
-            draft.fail(entries[i]->place, fmt::format("stands at {} already", where(first.place)),
-                       std::string(twice), entries[i]->value);
-        }
-        out.push_back(index);
-    }
-    return out;
-}
-
-void resolve_route(Route& route, const References& written, const Section& section, const Names& listeners,
-                   const Names& pools, const Names& logs, Draft& draft) {
-    route.listeners = find_all(written.listeners, listeners, good_entries(section, "listener"), {}, draft);
+void resolve_route(Route& route, const References& written, const Section& section, const AllNames& names,
+                   Draft& draft) {
+    route.listeners =
+        find_all(written.listeners, names.listeners, good_entries(section, "listener"), {}, draft);
+    route.limits = find_all(written.limits, names.limits, good_entries(section, "limit"), {}, draft);
+    route.acls = find_all(written.acls, names.acls, good_entries(section, "acl"), {}, draft);
     const auto indexes =
-        find_all(written.pools, pools, good_entries(section, "pool"), "add their weights", draft);
+        find_all(written.pools, names.pools, good_entries(section, "pool"), "add their weights", draft);
     for (std::size_t i = 0; i < indexes.size(); i++) route.pools[i].pool = indexes[i];
     if (route.mirror) {
-        route.mirror->pool = pools.find(written.mirror, *good_entries(section, "mirror").back(), draft);
+        route.mirror->pool = names.pools.find(written.mirror, *good_entries(section, "mirror").back(), draft);
     }
     if (written.access_log == "off") {
         route.access_log = no_index;
     } else if (!written.access_log.empty()) {
-        route.access_log = logs.find(written.access_log, *good_entries(section, "access_log").back(), draft);
+        route.access_log =
+            names.logs.find(written.access_log, *good_entries(section, "access_log").back(), draft);
     }
 }
 
@@ -111,8 +97,9 @@ bool path_covers(const PathMatch& earlier, const PathMatch& later) {
 bool covers(const Route& earlier, const Route& later) {
     return earlier.hosts.empty() == later.hosts.empty() && holds_all(earlier.hosts, later.hosts) &&
            path_covers(earlier.path, later.path) && any_covers(earlier.methods, later.methods) &&
-           any_covers(earlier.sources, later.sources) && holds_all(later.headers, earlier.headers) &&
-           holds_all(later.cookies, earlier.cookies) && holds_all(later.queries, earlier.queries);
+           any_covers(earlier.sources, later.sources) && any_covers(earlier.countries, later.countries) &&
+           holds_all(later.headers, earlier.headers) && holds_all(later.cookies, earlier.cookies) &&
+           holds_all(later.queries, earlier.queries);
 }
 
 // Earlier routes by host and path, so that each route is compared with a few and not with all.
@@ -167,11 +154,11 @@ class Earlier {
 
 }  // namespace
 
-void check_routes(Built& built, const Names& listeners, const Names& pools, const Names& logs, Draft& draft) {
+void check_routes(Built& built, const AllNames& names, Draft& draft) {
     for (std::size_t i = 0; i < built.config.routes.size(); i++) {
         Route& route = built.config.routes[i];
         check_action(route, *built.routes[i], draft);
-        resolve_route(route, built.route_references[i], *built.routes[i], listeners, pools, logs, draft);
+        resolve_route(route, built.route_references[i], *built.routes[i], names, draft);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "master/config/file.h"
+#include "master/config/tokens.h"
 #include "shared/base/text.h"
 #include "shared/http/chars.h"
 #include "shared/http/field_values.h"
@@ -21,17 +22,6 @@ constexpr std::size_t largest_answer = std::size_t{1} << 20;
 constexpr std::string_view methods_in_use[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
 // Never routed: lb answers them itself, always.
 constexpr std::pair<std::string_view, int> methods_refused[] = {{"TRACE", 405}, {"CONNECT", 501}};
-
-bool is_token(std::string_view text) noexcept {
-    return !text.empty() && std::all_of(text.begin(), text.end(),
-                                        [](char c) { return http::chars::is(c, http::chars::token); });
-}
-
-std::string lowered(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(), text::lower);
-    return out;
-}
 
 Parsed<Pattern> parse_pattern(std::string_view text) {
     auto pattern = Pattern::compile(text);
@@ -163,8 +153,14 @@ Parsed<HostMatch> parse_host_match(std::string_view word) {
 std::string print_host_match(const HostMatch& host) { return (host.wildcard ? "*." : "") + host.name; }
 
 Parsed<PathMatch> parse_path_match(std::string_view text) {
-    const auto words = split_words(text);
+    auto words = split_words(text);
     if (!words) return Failed{words.error()};
+    // "= /v1" may stand in quotes as a whole: no path begins so.
+    if (words.value().size() == 1) {
+        const std::string whole = words.value()[0];
+        if (whole.starts_with("= ") || whole.starts_with("~ "))
+            words.value() = {whole.substr(0, 1), whole.substr(2)};
+    }
     const std::string& first = words.value()[0];
     const bool marked = first == "=" || first == "~";
     if (words.value().size() != (marked ? 2 : 1)) {

@@ -95,6 +95,14 @@ Parsed<std::uint32_t> parse_share(std::string_view text) {
     return static_cast<std::uint32_t>(millionths);
 }
 
+Parsed<std::uint32_t> parse_percent(std::string_view text, std::uint32_t least, std::uint32_t most) {
+    const auto value = text.ends_with('%') ? text::number(text.substr(0, text.size() - 1)) : std::nullopt;
+    if (!value)
+        return problem("is no percentage", fmt::format("write {}% to {}%, without decimals", least, most));
+    if (*value < least || *value > most) return problem(fmt::format("must be {}% to {}%", least, most));
+    return static_cast<std::uint32_t>(*value);
+}
+
 std::string print_share(std::uint32_t millionths) {
     std::string out = std::to_string(millionths / percent);
     if (millionths % percent != 0) {

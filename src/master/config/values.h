@@ -24,4 +24,7 @@ std::string print_size(std::uint64_t bytes);
 Parsed<std::uint32_t> parse_share(std::string_view text);
 std::string print_share(std::uint32_t millionths);
 
+// "20%": whole per cents.
+Parsed<std::uint32_t> parse_percent(std::string_view text, std::uint32_t least, std::uint32_t most);
+
 }  // namespace lb::config

@@ -32,6 +32,23 @@ TEST(BackendValue, TakesItsOptions) {
     EXPECT_EQ(print_backend(backend), "[::1]:8080 weight=256 name=a1 backup");
 }
 
+TEST(BackendValue, HasAZoneAndPlaces) {
+    const Backend backend = backend_of("10.0.0.1:80 max_inflight=200 zone=\"eu west\"").value();
+    EXPECT_EQ(backend.zone, "eu west");
+    EXPECT_EQ(backend.max_inflight, 200u);
+    EXPECT_EQ(print_backend(backend), "10.0.0.1:80 zone=\"eu west\" max_inflight=200");
+    EXPECT_EQ(backend_of("10.0.0.1:80").value().zone, "");
+    EXPECT_EQ(backend_of("10.0.0.1:80").value().max_inflight, 0u);
+    EXPECT_EQ(why(backend_of("10.0.0.1:80 max_inflight=0")), "max_inflight=0: must be 1 to 1000000");
+    EXPECT_EQ(why(backend_of("10.0.0.1:80 max_inflight=1000001")),
+              "max_inflight=1000001: must be 1 to 1000000");
+    EXPECT_EQ(why(backend_of("10.0.0.1:80 zone=")), "option 'zone' needs a value; write zone=VALUE");
+    EXPECT_EQ(why(backend_of("10.0.0.1:80 zone=" + std::string(129, 'x'))).substr(129 + 5),
+              ": the name is longer than 128 bytes");
+    EXPECT_EQ(why(backend_of("10.0.0.1:80 max_infligth=1")),
+              "unknown option 'max_infligth'; did you mean 'max_inflight'?");
+}
+
 TEST(BackendValue, LocalhostIsAnAddress) {
     const Backend backend = backend_of("LocalHost:8081").value();
     ASSERT_EQ(backend.addresses.size(), 2u);

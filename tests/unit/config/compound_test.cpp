@@ -1,4 +1,4 @@
-// tests/unit/config/compound_test.cpp -- bind, discover, check, retries, error_log: what they take and what they refuse.
+// tests/unit/config/compound_test.cpp -- bind, discover, check, error_log: what they take and what they refuse.
 #include "master/config/compound.h"
 
 #include <gtest/gtest.h>
@@ -141,20 +141,6 @@ TEST(CheckValue, RefusesTheRest) {
     std::string many = "http GET / expect=200";
     for (int i = 0; i < 32; i++) many += ",201";
     EXPECT_TRUE(why(parse_check(many)).ends_with(": has more than 32 ranges")) << why(parse_check(many));
-}
-
-TEST(RetriesValue, DefaultsAndLists) {
-    const Retries plain = parse_retries("2").value();
-    EXPECT_EQ(plain, (Retries{2, true, true, false, 10s}));
-    EXPECT_EQ(parse_retries("1 on=timeout total=250ms").value(), (Retries{1, false, false, true, 250ms}));
-    EXPECT_EQ(print_retries(parse_retries("0").value()), "0 on=connect,reset total=10s");
-    EXPECT_EQ(why(parse_retries("6")), "the number must be 0 to 5");
-    EXPECT_EQ(why(parse_retries("on=connect")), "the number is not a whole number");
-    EXPECT_EQ(why(parse_retries("2 on=conect")),
-              "on=conect: must be connect, reset or timeout; did you mean 'connect'?");
-    EXPECT_EQ(why(parse_retries("2 on=reset,reset")), "on=reset,reset: names reset twice");
-    EXPECT_EQ(why(parse_retries("2 on=connect,")), "on=connect,: must be connect, reset or timeout");
-    EXPECT_EQ(why(parse_retries("2 total=10")), "total=10: needs a unit, such as 2s or 200ms");
 }
 
 TEST(ErrorLogValue, DestinationAndLevel) {

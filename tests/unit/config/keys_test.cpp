@@ -14,6 +14,23 @@ namespace {
 
 using testing::HasSubstr;
 
+// What some keys read: gone with the process.
+const Directory& files() {
+    static const Directory directory;
+    return directory;
+}
+std::string database() { return std::filesystem::absolute("tests/data/countries.mmdb").string(); }
+std::string other_database() {
+    std::filesystem::copy_file(database(), files().path("c.mmdb"),
+                               std::filesystem::copy_options::overwrite_existing);
+    return files().path("c.mmdb");
+}
+std::string token_file() {
+    const std::string path = files().write("token", "0123456789abcdef\n");
+    std::filesystem::permissions(path, std::filesystem::perms(0640));
+    return path;
+}
+
 // A value of each key that is not its default, written as -T prints it. A key without one here fails the test.
 const std::map<std::string, std::string> samples = {
     {"global user", "root"},
@@ -22,6 +39,7 @@ const std::map<std::string, std::string> samples = {
     {"global connections", "100"},
     {"global control", "/tmp/c.sock"},
     {"global pid_file", "off"},
+    {"global state_file", "\"/var/lib/l b/state\""},
     {"global daemon", "on"},
     {"global error_log", "\"/var/log/l b.log\" debug"},
     {"global drain_timeout", "0s"},
@@ -44,7 +62,12 @@ const std::map<std::string, std::string> samples = {
     {"defaults via", "on"},
     {"admin bind", "[::1]:9146"},
     {"admin allow", "2001:db8::/32"},
+    {"admin token_file", token_file()},
     {"admin backend_histograms", "on"},
+    {"zones here", "\"eu west\""},
+    {"zones country", "\"eu west\" DE FR"},
+    {"zones database", other_database()},
+    {"zones spill", "1%"},
     {"log path", "stdout"},
     {"log format", R"("$client_addr \"$http_x_y\" $$ ${arg_a-b}")"},
     {"log sample", "0.25%"},
@@ -64,14 +87,23 @@ const std::map<std::string, std::string> samples = {
     {"listener via", "on"},
     {"listener access_log", "off"},
     {"listener pool", "other"},
-    {"pool balance", "least_conn"},
-    {"pool backend", "localhost:8085 weight=256 name=\"a b\""},
+    {"listener acl", "office"},
+    {"listener limit", "\"per client\""},
+    {"pool balance", "hash header x-user bound=125%"},
+    {"pool sticky",
+     "cookie LBID secret=00112233445566778899aabbccddeeff ttl=1h secure httponly samesite=none"},
+    {"pool eject", "errors=1 within=1s for=100ms at_most=1% ratio=100% requests=1"},
+    {"pool panic", "100%"},
+    {"pool queue", "1000000 timeout=1ms"},
+    {"pool slow_start", "1h"},
+    {"pool target_inflight", "1"},
+    {"pool backend", "localhost:8085 weight=256 name=\"a b\" zone=\"eu west\" max_inflight=1000000 backup"},
     {"pool discover", "dns app.internal:8080"},
     {"pool send_proxy", "v2"},
     {"pool check", "http HEAD /ok expect=200-299,301 interval=1s timeout=500ms rise=1 fall=100 start=up"},
     {"pool keepalive", "0"},
     {"pool keepalive_timeout", "10ms"},
-    {"pool retries", "5 on=timeout total=1s"},
+    {"pool retries", "5 on=timeout,500,502,503,504 total=1s budget=0% floor=1000000"},
     {"pool body_timeout", "20s"},
     {"pool connect_timeout", "1m"},
     {"pool response_timeout", "21s"},
@@ -85,12 +117,15 @@ const std::map<std::string, std::string> samples = {
     {"route cookie", "beta = \"a b\""},
     {"route query", "version"},
     {"route source", "2001:db8::/32"},
+    {"route country", "DE FR"},
+    {"route acl", "office"},
+    {"route limit", "\"per client\""},
     {"route max_body", "off"},
     {"route body_timeout", "10ms"},
     {"route response_timeout", "23s"},
     {"route request_timeout", "off"},
     {"route tunnel_timeout", "24s"},
-    {"route retries", "0 on=reset total=1s"},
+    {"route retries", "0 on=reset total=1s budget=1000% floor=0"},
     {"route access_log", "off"},
     {"route pool", "other weight=5"},
     {"route mirror", "other 10%"},
@@ -104,6 +139,14 @@ const std::map<std::string, std::string> samples = {
     {"route redirect", "308 https://$host$request_uri"},
     {"route respond", "503"},
     {"route compress", "gzip"},
+    {"acl allow", "2001:db8::/32"},
+    {"acl deny", "192.0.2.66"},
+    {"acl default", "allow"},
+    {"limit key", "cookie \"#id\""},
+    {"limit rate", "7/m burst=3"},
+    {"limit connections", "1000000"},
+    {"limit status", "503"},
+    {"limit dry_run", "on"},
     {"resolver nameserver", "[::1]:5353"},
     {"resolver ttl", "2s 1m"},
     {"resolver stale", "0s"},
@@ -116,12 +159,17 @@ std::string with(Kind kind, const std::string& line) {
     const auto own = [&](std::string_view key) { return line.starts_with(key) && line[key.size()] == ' '; };
     std::string text = "[global]\n" + lines[Kind::global] + "[defaults]\n" + lines[Kind::defaults];
     text += "[admin]\n" + lines[Kind::admin];
+    text += "[zones]\n" + lines[Kind::zones];
+    text += kind == Kind::zones && own("database") ? "" : "database = " + database() + "\n";
     text += "[log main]\n" + lines[Kind::log] + (kind == Kind::log && own("path") ? "" : "path = /x\n");
     text += "[listener web]\nbind = 127.0.0.1:3030\n" + lines[Kind::listener];
     text += kind == Kind::listener && own("pool") ? "" : "pool = app\n";
     text += "[pool app]\nbackend = 127.0.0.1:1\n" + lines[Kind::pool];
     const bool acts = kind == Kind::route && (own("redirect") || own("respond"));
     text += "[route all]\n" + lines[Kind::route] + (acts ? "" : "pool = app\n");
+    text += "[acl office]\nallow = 10.0.0.0/8\n" + lines[Kind::acl];
+    text += "[limit per client]\n" + lines[Kind::limit];
+    text += kind == Kind::limit && own("rate") ? "" : "rate = 1/s\n";
     text += "[resolver default]\n" + lines[Kind::resolver];
     return text + "[pool other]\nbackend = 127.0.0.1:2\n";
 }
@@ -135,14 +183,19 @@ TEST(Table, EveryDefaultParses) {
         Pool pool;
         AccessLog log;
         Route route;
+        Acl acl;
+        Limit limit;
         References references;
         const Target into{.global = &config.global,
                           .admin = &config.admin,
+                          .zones = &config.zones,
                           .log = &log,
                           .traffic = &traffic,
                           .listener = &listener,
                           .pool = &pool,
                           .route = &route,
+                          .acl = &acl,
+                          .limit = &limit,
                           .resolver = &config.resolver,
                           .references = &references};
         const auto bad = key.codec.parse(key.fallback, into);
@@ -151,7 +204,8 @@ TEST(Table, EveryDefaultParses) {
 }
 
 TEST(Table, DefaultsPrintAsTheyAreWritten) {
-    const std::string text = dump(loaded("[log main]\npath = /x\n[route r]\npool = app\n" + smallest));
+    const std::string text =
+        dump(loaded("[log main]\npath = /x\n[route r]\npool = app\n[limit l]\nrate = 1/s\n" + smallest));
     for (const KeySpec& key : keys()) {
         // 60s is printed as 1m; CarryAUnit and PrintInTheLargestExactUnit look at that.
         if (key.fallback.empty() || key.fallback == "60s") continue;

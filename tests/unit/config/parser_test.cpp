@@ -238,7 +238,7 @@ TEST(QuickStart, IsAWholeConfiguration) {
     ASSERT_THAT(config.pools, SizeIs(1));
     const Pool& pool = config.pools[0];
     EXPECT_EQ(pool.name, "backends");
-    EXPECT_EQ(pool.policy, Policy::round_robin);
+    EXPECT_EQ(pool.balance.policy, Policy::round_robin);
     ASSERT_THAT(pool.backends, SizeIs(2));
     EXPECT_EQ(pool.backends[1].name, "localhost:8082");
     EXPECT_EQ(to_string(pool.backends[1].addresses.front()), "127.0.0.1:8082");

@@ -101,10 +101,10 @@ TEST(Headers, UnknownOnesNameTheNearMissAndAreReadAsIt) {
         ElementsAre("lb.ini:4: [pol app]: unknown section; did you mean 'pool'?",
                     "lb.ini:6: [pol app] chek: unknown key; did you mean 'check'?"));
     EXPECT_THAT(
-        mistakes("[acl x]\nallow = ::1\n" + smallest),
+        mistakes("[certificate x]\ncert = /x\n" + smallest),
         ElementsAre(
-            "lb.ini:1: [acl x]: unknown section; sections are global, defaults, admin, log, listener, "
-            "pool, route or resolver"));
+            "lb.ini:1: [certificate x]: unknown section; sections are global, defaults, admin, zones, log, "
+            "listener, pool, route, acl, limit or resolver"));
 }
 
 TEST(Headers, NamesWhereTheyBelong) {
@@ -146,9 +146,8 @@ TEST(Keys, UnknownOnesSayWhatWasMeant) {
 }
 
 TEST(Keys, OfLaterVersionsAreUnknown) {
-    for (const char* key :
-         {"tls = on", "protocol = h2", "eject = off", "sticky = off", "discover = etcd x",
-          "backend = 127.0.0.1:2 max_inflight=3", "retries = 2 budget=20%", "check = grpc"}) {
+    for (const char* key : {"tls = on", "protocol = h2", "discover = etcd x", "check = grpc",
+                            "[listener a]\ncertificate = x\nbind = fd:3"}) {
         EXPECT_THAT(mistakes(smallest + key + "\n"), SizeIs(1)) << key;
     }
 }

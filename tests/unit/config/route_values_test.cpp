@@ -69,6 +69,16 @@ TEST(PathValue, HasThreeForms) {
     }
 }
 
+TEST(PathValue, MayStandInQuotesAsAWhole) {
+    const PathMatch exact = parse_path_match("\"= /v1 x\"").value();
+    EXPECT_EQ(exact.kind, Match::exact);
+    EXPECT_EQ(exact.text, "/v1 x");
+    const PathMatch regex = parse_path_match(R"("~ ^/v[0-9]$")").value();
+    EXPECT_EQ(regex.kind, Match::regex);
+    EXPECT_EQ(regex.pattern.source(), "^/v[0-9]$");
+    EXPECT_EQ(why(parse_path_match("\"= v1\"")), "'v1' is no path; it starts with /");
+}
+
 TEST(PathValue, ThatCanNeverMatchIsRefusedWithItsNormalForm) {
     const std::string never =
         "can never match: paths are compared decoded, without // and dot segments; write ";

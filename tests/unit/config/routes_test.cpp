@@ -131,14 +131,6 @@ TEST(Routes, EditsAreOrderedWhateverTheFileSays) {
                     "lb.ini:16: [route a] remove_response_header = s: the route removes s already"));
 }
 
-TEST(Routes, KeysOfLaterVersionsAreUnknown) {
-    for (const char* key : {"country = DE", "limit = per-client", "acl = office"}) {
-        EXPECT_THAT(mistakes(two_listeners + "[route a]\npool = app\n" + key + "\n"),
-                    ElementsAre(testing::EndsWith(": unknown key")))
-            << key;
-    }
-}
-
 const std::string one_listener =
     "[listener web]\nbind = 127.0.0.1:1\npool = app\n[pool app]\nbackend = 127.0.0.1:3\n";  // 5 lines
 

@@ -27,6 +27,16 @@ TEST(Durations, CarryAUnit) {
     }
 }
 
+TEST(Percentages, AreWhole) {
+    EXPECT_EQ(parse_percent("20%", 0, 100).value(), 20u);
+    EXPECT_EQ(parse_percent("0%", 0, 100).value(), 0u);
+    EXPECT_EQ(why(parse_percent("101%", 1, 100)), "must be 1% to 100%");
+    EXPECT_EQ(why(parse_percent("0%", 1, 100)), "must be 1% to 100%");
+    for (const char* text : {"", "%", "20", "1.5%", "-1%", "20 %", "20%%", "99999999999999999999%"}) {
+        EXPECT_EQ(why(parse_percent(text, 1, 100)), "is no percentage") << text;
+    }
+}
+
 TEST(Durations, StayWithinLimits) {
     EXPECT_EQ(parse_duration("10ms", 10ms, 1h).value(), 10ms);
     EXPECT_EQ(why(parse_duration("9ms", 10ms, 1h)), "must be 10ms to 1h");
