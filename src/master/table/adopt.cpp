@@ -1,4 +1,4 @@
-// master/table/adopt.cpp -- a new generation finds its slots, and becomes what the pools publish.
+// master/table/adopt.cpp -- a new generation finds its slots.
 // adopt() and update() first plan, then take all memory, and change the table only when nothing can fail any more.
 #include <algorithm>
 #include <ctime>
@@ -62,8 +62,8 @@ bool contains(std::span<const Address> list, const Address& wanted) {
 
 // What a configuration needs: the slots it has already (no_slot: a new one), in the configuration's order.
 struct TableWriter::State::Plan {
-    std::vector<std::uint32_t> listeners, routes, pools, backends;
-    std::uint32_t new_listeners = 0, new_routes = 0, new_pools = 0, new_backends = 0;
+    std::vector<std::uint32_t> listeners, routes, limits, pools, backends;
+    std::uint32_t new_listeners = 0, new_routes = 0, new_limits = 0, new_pools = 0, new_backends = 0;
 };
 
 // Blocks for it, in the configuration's order; unless kept they go back.
@@ -73,8 +73,8 @@ struct TableWriter::State::Staged {
     Staged& operator=(const Staged&) = delete;
     ~Staged() {
         if (kept) return;
-        for (const auto* blocks : {&listener_names, &route_names, &pool_names, &pool_blocks, &reserved,
-                                   &backend_names, &addresses}) {
+        for (const auto* blocks : {&listener_names, &route_names, &limit_names, &pool_names, &pool_blocks,
+                                   &reserved, &backend_names, &addresses}) {
             for (const auto offset : *blocks) arena_->release(offset);
         }
     }
@@ -83,8 +83,8 @@ struct TableWriter::State::Staged {
         return offset.has_value();
     }
     // Of new ones, but `reserved` of all pools, and `addresses` also of backends that have others now.
-    std::vector<std::uint64_t> listener_names, route_names, pool_names, pool_blocks, backend_names, addresses,
-        reserved;
+    std::vector<std::uint64_t> listener_names, route_names, limit_names, pool_names, pool_blocks,
+        backend_names, addresses, reserved;
     bool kept = false;
 
  private:
@@ -108,6 +108,7 @@ Result<Nothing, std::string> TableWriter::State::make_plan(const config::Config&
     };
     plan.new_listeners = find_all(config.listeners, listeners, "listener", plan.listeners);
     plan.new_routes = find_all(config.routes, routes, "route", plan.routes);
+    plan.new_limits = find_all(config.limits, limits, "limit", plan.limits);
     plan.new_pools = find_all(config.pools, pools, "pool", plan.pools);
     if (!twice.empty()) return Failed{twice};
     for (std::size_t p = 0; p < config.pools.size(); p++) {
@@ -137,13 +138,16 @@ Result<Nothing, std::string> TableWriter::State::make_room(const Plan& plan) {
     };
     for (auto& error :
          {enough(listeners.ids(), plan.new_listeners, "listeners"),
-          enough(routes.ids(), plan.new_routes, "routes"), enough(pools.ids(), plan.new_pools, "pools"),
+          enough(routes.ids(), plan.new_routes, "routes"), enough(limits.ids(), plan.new_limits, "limits"),
+          enough(pools.ids(), plan.new_pools, "pools"),
           enough(backends.ids(), plan.new_backends, "backends")}) {
         if (!error.empty()) return Failed{error};
     }
-    const table::Rows rows{listeners.ids().mark_after(plan.new_listeners),
-                           routes.ids().mark_after(plan.new_routes), pools.ids().mark_after(plan.new_pools),
-                           backends.ids().mark_after(plan.new_backends)};
+    const table::Rows rows{.listeners = listeners.ids().mark_after(plan.new_listeners),
+                           .routes = routes.ids().mark_after(plan.new_routes),
+                           .limits = limits.ids().mark_after(plan.new_limits),
+                           .pools = pools.ids().mark_after(plan.new_pools),
+                           .backends = backends.ids().mark_after(plan.new_backends)};
     auto error = segment->reserve_slots(rows, 0);
     if (error.empty()) error = columns.extend(rows);
     if (!error.empty()) return Failed{"no memory for the shared table: " + error};
@@ -165,6 +169,10 @@ bool TableWriter::State::stage(const config::Config& config, const Plan& plan, b
         if (plan.routes[i] != shm::no_slot) continue;
         if (!Staged::add(staged.route_names, publisher.text(config.routes[i].name))) return false;
     }
+    for (std::size_t i = 0; i < config.limits.size(); i++) {
+        if (plan.limits[i] != shm::no_slot) continue;
+        if (!Staged::add(staged.limit_names, publisher.text(config.limits[i].name))) return false;
+    }
     std::size_t b = 0;
     for (std::size_t i = 0; i < config.pools.size(); i++) {
         const auto& pool = config.pools[i];
@@ -174,9 +182,16 @@ bool TableWriter::State::stage(const config::Config& config, const Plan& plan, b
                 return false;
             }
         }
-        if (reserve &&
-            !Staged::add(staged.reserved, arena.allocate(table::largest_pool_block(pool.backends))))
-            return false;
+        if (reserve) {
+            std::vector<std::uint32_t> weights;
+            for (std::size_t k = 0; k < pool.backends.size(); k++) {
+                const auto slot = plan.backends[b + k];
+                const auto set = slot == shm::no_slot ? 0 : backends[slot].operator_weight;
+                weights.push_back(set != 0 ? set : pool.backends[k].weight);
+            }
+            if (!Staged::add(staged.reserved, arena.allocate(table::largest_pool_block(pool, weights))))
+                return false;
+        }
         for (const auto& backend : pool.backends) {
             const auto slot = plan.backends[b++];
             const bool fresh = slot == shm::no_slot;
@@ -238,7 +253,8 @@ Result<std::shared_ptr<const config::Config>, std::string> TableWriter::State::u
             const auto& record = pools[shared->pools[i].slot];
             const auto& old = before.config->pools;
             if (std::ranges::any_of(old, [&](const auto& pool) { return record.members == &pool; })) {
-                join(shared->pools[i]);
+                join(shared->pools[i], shared->zones.spill);
+                show_zones(shared->pools[i]);
             }
         }
     }
@@ -250,7 +266,7 @@ Result<std::shared_ptr<const config::Config>, std::string> TableWriter::State::u
 // Order of stores for a slot that gets an owner: incarnation, fields, `used`; see layout.h on slots that change hands.
 void TableWriter::State::commit(config::Config& config, const Plan& plan, const Staged& staged,
                                 Generation& generation) {
-    // What has a name and nothing else: listeners and routes.
+    // What has a name and nothing else: listeners, routes and limits.
     const auto name_all = [](auto& list, const std::vector<std::uint32_t>& slots,
                              const std::vector<std::uint64_t>& texts, auto& registry, auto slot_at,
                              std::vector<std::uint32_t>& named) {
@@ -277,6 +293,9 @@ void TableWriter::State::commit(config::Config& config, const Plan& plan, const 
     name_all(
         config.routes, plan.routes, staged.route_names,
         routes, [this](std::uint32_t i) -> auto& { return segment->route(i); }, generation.routes);
+    name_all(
+        config.limits, plan.limits, staged.limit_names,
+        limits, [this](std::uint32_t i) -> auto& { return segment->limit(i); }, generation.limits);
 
     std::size_t next_pool = 0;
     std::size_t next_name = 0;
@@ -324,16 +343,34 @@ void TableWriter::State::enter(const config::Pool& pool, config::Backend& backen
                                std::uint64_t addresses) {
     backend.slot = *backends.add(backend_key(pool.slot, backend));
     backends[backend.slot].pool = pool.slot;
-    pools[pool.slot].backends++;
+    backends[backend.slot].place = static_cast<std::uint32_t>(pools[pool.slot].slots.size());
+    pools[pool.slot].slots.push_back(backend.slot);
     columns.forget(backend.slot);
     auto& to = segment->backend(backend.slot);
     to.incarnation.store(to.incarnation.load(relaxed) + 1, relaxed);
     to.pool.store(pool.slot, release);
-    to.weight.store(static_cast<std::uint16_t>(backend.weight), release);
-    to.backup.store(backend.backup ? 1 : 0, release);
     to.name.store(name, release);
     to.addresses.store(addresses, release);
+    // What an operator, an ejection or a registration said of the owner before.
+    to.operator_state.store(shm::Operator::ready, release);
+    to.ejected_until.store(0, release);
+    to.sticky_id.store(0, release);
+    to.effective_weight.store(0, release);
+    to.member_of.store(shm::MemberOf::file, release);
+    to.expires.store(0, release);
+    configure(backend);
     reset_health(pool, backend);
+}
+
+// What the slot shows of a backend's settings. An operator's weight stands above the configured one.
+void TableWriter::State::configure(const config::Backend& backend) {
+    auto& record = backends[backend.slot];
+    auto& to = segment->backend(backend.slot);
+    record.configured_weight = backend.weight;
+    const auto weight = record.operator_weight != 0 ? record.operator_weight : backend.weight;
+    to.weight.store(static_cast<std::uint16_t>(weight), release);
+    to.backup.store(backend.backup ? 1 : 0, release);
+    to.max_inflight.store(backend.max_inflight, release);
 }
 
 void TableWriter::State::reset_health(const config::Pool& pool, const config::Backend& backend) {
@@ -357,52 +394,6 @@ void TableWriter::State::readdress(const config::Backend& backend, std::uint64_t
         }
     }
     publisher.replace(to.addresses, block);
-}
-
-// A generation's members take over a pool: the slots show what it says, and the next publication lists them.
-void TableWriter::State::join(const config::Pool& pool) {
-    const auto* before = std::exchange(pools[pool.slot].members, &pool);
-    const auto number = ++joins;
-    for (const auto& backend : pool.backends) {
-        auto& slot = segment->backend(backend.slot);
-        backends[backend.slot].joined = number;
-        slot.member.store(1, release);
-        slot.weight.store(static_cast<std::uint16_t>(backend.weight), release);
-        slot.backup.store(backend.backup ? 1 : 0, release);
-        const auto health = slot.health.load(relaxed);
-        // Nobody checks these any more, or nobody waits for their first check: an old verdict would stay for ever.
-        const bool lift = pool.check.kind == config::CheckKind::off
-                              ? health != shm::Health::up
-                              : pool.check.start_up && health == shm::Health::checking;
-        if (lift && !backend.addresses.empty()) {
-            slot.health.store(shm::Health::up, release);
-            slot.changed.store(std::time(nullptr), release);
-            publisher.replace(slot.check_reason, 0);
-        }
-    }
-    if (before != nullptr) {
-        for (const auto& backend : before->backends) {
-            if (backends[backend.slot].joined != number)
-                segment->backend(backend.slot).member.store(0, release);
-        }
-    }
-    mark_dirty(pool.slot);
-}
-
-void TableWriter::State::begin(std::shared_ptr<const config::Config> config, std::uint32_t number) {
-    const auto generation = std::ranges::find(generations, number, &Generation::number);
-    if (generation == generations.end() || generation->config != nullptr) return;
-    generation->config = std::move(config);
-    const auto& members = generation->config->pools;
-    for (std::size_t i = 0; i < members.size(); i++) {
-        // The reserved block makes way for the real one at once: it is no larger, so there is room for it.
-        if (i < generation->reserved.size()) arena.release(generation->reserved[i]);
-        join(members[i]);
-        publish(members[i].slot);
-    }
-    generation->reserved.clear();
-    segment->header().generation.store(number, release);
-    flush();
 }
 
 }  // namespace lb

@@ -2,7 +2,6 @@
 #include "master/table/columns.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 
 #include "shared/shm/counters.h"
@@ -12,12 +11,8 @@ namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
-// Never below zero: a cell repaired meanwhile may hold less than a dead journal claims.
-void take_off(std::atomic<std::uint32_t>& cell, std::uint32_t n) noexcept {
-    auto have = cell.load(relaxed);
-    while (!cell.compare_exchange_weak(have, have - std::min(have, n), relaxed)) {
-    }
-}
+// Word of the gauge of waiting requests in a pool's row.
+constexpr auto queued_word = metrics::offset_of(metrics::index_of<"lb_pool_queued">());
 
 }  // namespace
 
@@ -31,8 +26,11 @@ Columns::Columns(const shm::Segment& segment) : segment_(&segment), ids_(segment
 }
 
 std::string Columns::extend(const Rows& rows) {
-    const Rows want{std::max(rows.listeners, rows_.listeners), std::max(rows.routes, rows_.routes),
-                    std::max(rows.pools, rows_.pools), std::max(rows.backends, rows_.backends)};
+    const Rows want{.listeners = std::max(rows.listeners, rows_.listeners),
+                    .routes = std::max(rows.routes, rows_.routes),
+                    .limits = std::max(rows.limits, rows_.limits),
+                    .pools = std::max(rows.pools, rows_.pools),
+                    .backends = std::max(rows.backends, rows_.backends)};
     if (want == rows_) return {};
     const auto touched = segment_->header().columns_touched.load(relaxed);
     for (std::uint32_t c = 0; c < touched; c++) {
@@ -97,8 +95,21 @@ void Columns::ended(std::uint32_t column) {
     for (std::uint32_t b = 0; b < rows_.backends; b++) {
         if (const auto held = journal[b].load(relaxed); held != 0) {
             take_off(segment_->backend_cell(b).in_flight, held);
+            take_off(segment_->pool_cell(segment_->backend(b).pool.load(relaxed)).in_flight, held);
             journal[b].store(0, relaxed);
         }
+    }
+    auto* places = segment_->limit_journal(column);
+    for (std::uint32_t i = 0; i < limit_entries(); i++) {
+        if (const auto held = places[i].load(relaxed); held != 0) {
+            take_off(segment_->limit_set(i / shm::limit_ways).entries[i % shm::limit_ways].places, held);
+            places[i].store(0, relaxed);
+        }
+    }
+    for (std::uint32_t p = 0; p < rows_.pools; p++) {
+        const auto waited = segment_->row(column, metrics::Scope::pool, p)[queued_word].load(relaxed);
+        if (waited != 0) take_off(segment_->pool_cell(p).queued, static_cast<std::uint32_t>(waited));
+        segment_->tickets(column)[p].store(0, relaxed);
     }
     shm::clear_gauges(*segment_, column, rows_);
     auto& head = segment_->column(column);
@@ -120,8 +131,6 @@ void Columns::shrink(std::uint32_t first) {
     }
     rows_.backends = first;
     detail_rows_ = std::min(detail_rows_, first);
-    drift_.resize(std::min<std::size_t>(drift_.size(), first));
-    drift_.shrink_to_fit();
 }
 
 std::uint64_t Columns::reached() const noexcept {
@@ -148,36 +157,62 @@ std::uint32_t Columns::journals(std::uint32_t backend) const noexcept {
 
 void Columns::repair(std::uint32_t first, std::uint32_t last) {
     last = std::min(last, rows_.backends);
-    if (drift_.size() < last) drift_.resize(last);
     for (auto b = first; b < last; b++) {
-        auto& cell = segment_->backend_cell(b).in_flight;
-        const auto before = journals(b);
-        const auto have = cell.load(std::memory_order_acquire);
-        auto& drift = drift_[b];
-        if (have == before) {
-            drift = {};
-            continue;
-        }
-        if (journals(b) != before) continue;  // moving: neither a difference nor none
-        const auto difference = static_cast<std::int32_t>(have - before);
-        if (drift.passes == 0 || (difference > 0) != (drift.least > 0)) {
-            drift = {1, difference};
-        } else {
-            drift.passes++;
-            if (std::abs(difference) < std::abs(drift.least)) drift.least = difference;
-        }
-        if (drift.passes < repair_passes) continue;
-        if (drift.least > 0) {
-            take_off(cell, static_cast<std::uint32_t>(drift.least));
-        } else {
-            cell.fetch_add(static_cast<std::uint32_t>(-drift.least), relaxed);
-        }
-        drift = {};
+        backend_drifts_.look(b, segment_->backend_cell(b).in_flight, [&] { return journals(b); });
     }
 }
 
-void Columns::forget(std::uint32_t backend) noexcept {
-    if (backend < drift_.size()) drift_[backend] = {};
+void Columns::repair_pool(std::uint32_t pool, std::span<const std::uint32_t> backends) {
+    auto& cell = segment_->pool_cell(pool);
+    // One at zero is not too high, and one that was carried below it holds a large number.
+    if (cell.in_flight.load(relaxed) != 0) {
+        pool_drifts_.look(pool, cell.in_flight, [&] {
+            std::uint32_t total = 0;
+            for (const auto c : live_) {
+                const auto* journal = segment_->journal(c);
+                for (const auto b : backends) total += journal[b].load(std::memory_order_acquire);
+            }
+            return total;
+        });
+    } else {
+        pool_drifts_.forget(pool);
+    }
+    if (cell.queued.load(relaxed) != 0) {
+        queue_drifts_.look(pool, cell.queued, [&] {
+            std::uint64_t total = 0;
+            for (const auto c : live_) {
+                total +=
+                    segment_->row(c, metrics::Scope::pool, pool)[queued_word].load(std::memory_order_acquire);
+            }
+            return static_cast<std::uint32_t>(total);
+        });
+    } else {
+        queue_drifts_.forget(pool);
+    }
+}
+
+void Columns::repair_limits(std::uint32_t first, std::uint32_t last) {
+    if (rows_.limits == 0) return;
+    last = std::min(last, limit_entries());
+    for (auto i = first; i < last; i++) {
+        auto& entry = segment_->limit_set(i / shm::limit_ways).entries[i % shm::limit_ways];
+        limit_drifts_.look(i, entry.places, [&] {
+            std::uint32_t total = 0;
+            for (const auto c : live_) total += segment_->limit_journal(c)[i].load(std::memory_order_acquire);
+            return total;
+        });
+    }
+}
+
+std::uint32_t Columns::limit_entries() const noexcept {
+    return rows_.limits == 0 ? 0 : segment_->header().limit_sets * shm::limit_ways;
+}
+
+void Columns::forget(std::uint32_t backend) noexcept { backend_drifts_.forget(backend); }
+
+void Columns::forget_pool(std::uint32_t pool) noexcept {
+    pool_drifts_.forget(pool);
+    queue_drifts_.forget(pool);
 }
 
 }  // namespace lb::table

@@ -1,11 +1,13 @@
 // master/table/columns.h -- the columns of the shared table: who has which, and what a dead process leaves behind.
-// Owns:   the columns' free list, the heads' fields, and the agreement of in-flight cells with the journals.
+// Owns:   the columns' free list, the heads' fields, and the agreement of shared cells with the journals.
 // Never:  writes a counter; takes a column away from a process that may still live.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "master/table/drift.h"
 #include "master/table/slot_ids.h"
 #include "shared/base/result.h"
 #include "shared/shm/segment.h"
@@ -24,7 +26,8 @@ class Columns {
                                              const Rows& rows, bool detail);
     void started(std::uint32_t column, std::int32_t pid) noexcept;
     void draining(std::uint32_t column) noexcept;
-    // The process was reaped: its journal comes off the cells, its gauges become zero, and the column is free.
+    // The process was reaped: its journal comes off the cells of backends and pools, its places off the limit entries,
+    // who waited in it off the queues; its gauges and tickets become zero, and the column is free.
     void ended(std::uint32_t column);
 
     // Memory for `rows` in every column that was ever used: an old worker may meet new backends, and sums read all
@@ -42,20 +45,19 @@ class Columns {
     // Rows of backend_detail that have memory in some column.
     [[nodiscard]] std::uint32_t detail_rows() const noexcept { return detail_rows_; }
 
-    // One pass over the in-flight cells of backends [first, last). A cell that differs from the sum of the journals by
-    // the same sign in `repair_passes` passes is moved by the least difference seen. A pass that meets changing journals
-    // says nothing. A process stopped between the two steps of take() or give_back() for that long is repaired wrongly
-    // and, once it runs on, back again.
+    // Passes over shared cells, see drift.h: in-flight cells of backends [first, last); the in-flight and the queue cell
+    // of a pool, `backends` being all slots that belong to it, retiring ones too; places in limit entries [first, last).
+    // A pool's sums cost backends times living columns, and nothing while its cells are zero.
     void repair(std::uint32_t first, std::uint32_t last);
-    static constexpr std::uint32_t repair_passes = 10;
+    void repair_pool(std::uint32_t pool, std::span<const std::uint32_t> backends);
+    void repair_limits(std::uint32_t first, std::uint32_t last);
+    // 0 while there are no limits.
+    [[nodiscard]] std::uint32_t limit_entries() const noexcept;
     // A slot has a new owner: what was seen of the old one no longer counts.
     void forget(std::uint32_t backend) noexcept;
+    void forget_pool(std::uint32_t pool) noexcept;
 
  private:
-    struct Drift {
-        std::uint32_t passes = 0;
-        std::int32_t least = 0;  // signed; 0: none
-    };
     [[nodiscard]] std::uint32_t journals(std::uint32_t backend) const noexcept;
 
     const shm::Segment* segment_;
@@ -63,7 +65,7 @@ class Columns {
     std::vector<std::uint32_t> live_;  // the master's own among them
     Rows rows_;                        // what every touched column has memory for
     std::uint32_t detail_rows_ = 0;
-    std::vector<Drift> drift_;  // by backend
+    Drifts backend_drifts_, pool_drifts_, queue_drifts_, limit_drifts_;
 };
 
 }  // namespace lb::table

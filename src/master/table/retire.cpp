@@ -25,13 +25,15 @@ void TableWriter::State::retire(std::uint32_t number) {
             auto& record = pools[pool.slot];
             if (record.members != &pool) continue;
             record.members = nullptr;
-            for (const auto& backend : pool.backends) segment->backend(backend.slot).member.store(0, release);
+            for (const auto& backend : pool.backends) leave(backend.slot);
             mark_dirty(pool.slot);
         }
         for (auto g = generations.rbegin(); g != generations.rend(); ++g) {
             if (g->config == nullptr) continue;
             for (const auto& pool : g->config->pools) {
-                if (pools[pool.slot].members == nullptr) join(pool);
+                if (pools[pool.slot].members != nullptr) continue;
+                join(pool, g->config->zones.spill);
+                show_zones(pool);
             }
         }
         const auto newest = std::ranges::find_if(generations.rbegin(), generations.rend(),
@@ -47,6 +49,7 @@ void TableWriter::State::unname_all(const Generation& generation) {
     for (const auto slot : generation.backends) unname(Scope::backend, slot);
     for (const auto slot : generation.pools) unname(Scope::pool, slot);
     for (const auto slot : generation.routes) unname(Scope::route, slot);
+    for (const auto slot : generation.limits) unname(Scope::limit, slot);
     for (const auto slot : generation.listeners) unname(Scope::listener, slot);
 }
 
@@ -61,7 +64,10 @@ void TableWriter::State::unname(Scope scope, std::uint32_t slot) {
         case Scope::backend: return drop(backends[slot], segment->backend(slot).state);
         case Scope::pool: return drop(pools[slot], segment->pool(slot).state);
         case Scope::route: return drop(routes[slot], segment->route(slot).state);
-        default: return drop(listeners[slot], segment->listener(slot).state);
+        case Scope::limit: return drop(limits[slot], segment->limit(slot).state);
+        case Scope::listener: return drop(listeners[slot], segment->listener(slot).state);
+        case Scope::process:
+        case Scope::backend_detail: return;  // no slots
     }
 }
 
@@ -72,8 +78,12 @@ std::uint64_t TableWriter::State::retirement_of(Scope scope, std::uint32_t slot)
         case Scope::backend: return of(backends);
         case Scope::pool: return of(pools);
         case Scope::route: return of(routes);
-        default: return of(listeners);
+        case Scope::limit: return of(limits);
+        case Scope::listener: return of(listeners);
+        case Scope::process:
+        case Scope::backend_detail: break;  // no slots
     }
+    return 0;
 }
 
 // One step for one slot; true when the entry is done with. `next` is an epoch that is reached only after now.
@@ -96,17 +106,23 @@ bool TableWriter::State::advance(Retiring& entry, std::uint64_t reached, std::ui
             switch (entry.scope) {
                 case Scope::backend: free_backend(slot); return true;
                 case Scope::pool:
-                    if (pools[slot].backends != 0 || pools[slot].dirty) return false;
+                    if (!pools[slot].slots.empty() || pools[slot].dirty) return false;
                     free_pool(slot);
                     return true;
                 case Scope::route:
                     free_named(Scope::route, segment->route(slot), slot);
                     routes.remove(slot);
                     return true;
-                default:
+                case Scope::limit:
+                    free_named(Scope::limit, segment->limit(slot), slot);
+                    limits.remove(slot);
+                    return true;
+                case Scope::listener:
                     free_named(Scope::listener, segment->listener(slot), slot);
                     listeners.remove(slot);
                     return true;
+                case Scope::process:
+                case Scope::backend_detail: return true;  // no slots
             }
     }
     return true;
@@ -141,11 +157,21 @@ void TableWriter::State::free_backend(std::uint32_t slot) {
     publisher.replace(from.name, 0);
     publisher.replace(from.addresses, 0);
     publisher.replace(from.check_reason, 0);
+    publisher.replace(from.zone, 0);
     from.health.store(shm::Health::checking, relaxed);
     from.member.store(0, relaxed);
-    // No journal holds it and nobody is between two steps: what the cell still shows was left by a death.
-    segment->backend_cell(slot).in_flight.store(0, relaxed);
-    pools[backends[slot].pool].backends--;
+    // No journal holds it and nobody is between two steps: what the cell still shows was left by a death, and its
+    // failures and latency are of nobody.
+    auto& cell = segment->backend_cell(slot);
+    cell.in_flight.store(0, relaxed);
+    cell.failures.store(0, relaxed);
+    cell.failing_since.store(0, relaxed);
+    cell.latency.store(0, relaxed);
+    auto& siblings = pools[backends[slot].pool].slots;
+    const auto place = backends[slot].place;
+    siblings[place] = siblings.back();
+    backends[siblings[place]].place = place;
+    siblings.pop_back();
     backends.remove(slot);
 }
 
@@ -153,6 +179,14 @@ void TableWriter::State::free_pool(std::uint32_t slot) {
     auto& from = segment->pool(slot);
     from.state.store(shm::SlotState::free, release);
     shm::set_origin(*segment, Scope::pool, slot);
+    from.panic.store(0, relaxed);
+    // Tickets go on: what a process shows of them is zero, and nothing else looks back.
+    auto& cell = segment->pool_cell(slot);
+    cell.in_flight.store(0, relaxed);
+    cell.queued.store(0, relaxed);
+    cell.budget_spent.store(0, relaxed);
+    cell.request_rate.store(0, relaxed);
+    columns.forget_pool(slot);
     publisher.replace(from.name, 0);
     publisher.replace(from.published, 0);
     pools.remove(slot);

@@ -1,9 +1,11 @@
-// master/table/writer.cpp -- verdicts, publication, columns and the tick.
+// master/table/writer.cpp -- verdicts, operator's states, publication and columns.
 #include "master/table/writer.h"
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
+#include "master/table/slow_start.h"
 #include "master/table/state.h"
 
 namespace lb {
@@ -31,6 +33,7 @@ TableWriter::State::State(const shm::Segment& s)
       columns(s),
       listeners(s.header().listeners),
       routes(s.header().routes),
+      limits(s.header().limits),
       pools(s.header().pools),
       backends(s.header().backends),
       own(s, 0) {}
@@ -41,14 +44,44 @@ void TableWriter::State::mark_dirty(std::uint32_t pool) {
     dirty.push_back(pool);
 }
 
-std::span<const config::Backend> TableWriter::State::members(std::uint32_t pool) {
-    const auto* from = pools[pool].members;
-    return from == nullptr ? std::span<const config::Backend>{} : std::span(from->backends);
+// The parts of a pool's members that start slowly, empty when none does. Who was not usable and is now begins.
+std::span<const std::uint16_t> TableWriter::State::warm_up(std::uint32_t pool) {
+    auto& record = pools[pool];
+    parts.clear();
+    if (record.members != nullptr) {
+        const auto& list = record.members->backends;
+        const Micros length = to_micros(record.members->slow_start);
+        for (std::size_t i = 0; i < list.size(); i++) {
+            auto& backend = backends[list[i].slot];
+            if (!table::usable(segment->backend(list[i].slot), list[i])) {
+                backend.warming = 0;
+                continue;
+            }
+            if (std::exchange(backend.cold, false)) backend.warming = std::max<Micros>(now, 1);
+            if (backend.warming == 0) continue;
+            const auto part =
+                length > 0 ? table::slow_start_part(backend.warming, now, length) : table::whole_part;
+            if (part == table::whole_part) {
+                backend.warming = 0;
+                continue;
+            }
+            if (parts.empty()) parts.assign(list.size(), table::whole_part);
+            parts[i] = part;
+        }
+        if (!parts.empty()) {
+            if (record.next_step == 0) starting.push_back(pool);
+            record.next_step = now + table::slow_start_step(length);
+        }
+    }
+    if (parts.empty()) record.next_step = 0;
+    return parts;
 }
 
 bool TableWriter::State::publish(std::uint32_t pool) {
-    if (publisher.pool(pool, members(pool)) == table::Publisher::Outcome::no_room) return false;
-    pools[pool].dirty = false;
+    auto& record = pools[pool];
+    const table::PoolView view{record.members, record.spill, warm_up(pool)};
+    if (publisher.pool(pool, view) == table::Publisher::Outcome::no_room) return false;
+    record.dirty = false;
     return true;
 }
 
@@ -106,7 +139,47 @@ void TableWriter::set_health(std::uint32_t backend, shm::Health health, std::str
     if (before == health) return;
     slot.health.store(health, release);
     slot.changed.store(std::time(nullptr), release);
+    if (health == shm::Health::down) s.backends[backend].cold = true;
     if ((before == shm::Health::up) != (health == shm::Health::up)) s.mark_dirty(s.backends[backend].pool);
+}
+
+void TableWriter::set_operator(std::uint32_t backend, shm::Operator state, std::uint32_t weight) {
+    auto& s = *state_;
+    if (!s.backends.has(backend)) return;
+    auto& record = s.backends[backend];
+    auto& slot = s.segment->backend(backend);
+    record.operator_weight = weight;
+    if (state != shm::Operator::ready) record.cold = true;
+    const auto in_force = static_cast<std::uint16_t>(weight != 0 ? weight : record.configured_weight);
+    if (slot.operator_state.load(relaxed) == state && slot.weight.load(relaxed) == in_force) return;
+    slot.operator_state.store(state, release);
+    slot.weight.store(in_force, release);
+    s.mark_dirty(record.pool);
+}
+
+void TableWriter::set_ejected(std::uint32_t backend, std::int64_t until) {
+    auto& s = *state_;
+    if (!s.backends.has(backend)) return;
+    auto& slot = s.segment->backend(backend);
+    const auto before = slot.ejected_until.load(relaxed);
+    if (before == until) return;
+    slot.ejected_until.store(until, release);
+    if (until != 0) s.backends[backend].cold = true;
+    if ((before == 0) == (until == 0)) return;
+    if (until == 0) {
+        auto& cell = s.segment->backend_cell(backend);
+        cell.failures.store(0, relaxed);
+        cell.failing_since.store(0, relaxed);
+    }
+    s.mark_dirty(s.backends[backend].pool);
+}
+
+void TableWriter::set_member_of(std::uint32_t backend, shm::MemberOf member_of, std::int64_t expires) {
+    auto& s = *state_;
+    if (!s.backends.has(backend)) return;
+    auto& slot = s.segment->backend(backend);
+    slot.member_of.store(member_of, release);
+    slot.expires.store(expires, release);
 }
 
 std::size_t TableWriter::flush() { return state_->flush(); }
@@ -115,8 +188,11 @@ Result<std::uint32_t, std::string> TableWriter::claim_column(shm::Role role, std
                                                              std::uint32_t worker,
                                                              const config::Config& config) {
     auto& s = *state_;
-    const table::Rows rows{s.listeners.ids().mark(), s.routes.ids().mark(), s.pools.ids().mark(),
-                           s.backends.ids().mark()};
+    const table::Rows rows{.listeners = s.listeners.ids().mark(),
+                           .routes = s.routes.ids().mark(),
+                           .limits = s.limits.ids().mark(),
+                           .pools = s.pools.ids().mark(),
+                           .backends = s.backends.ids().mark()};
     return s.columns.claim(role, generation, worker, rows, role == shm::Role::worker && keeps_detail(config));
 }
 
@@ -128,27 +204,15 @@ void TableWriter::column_draining(std::uint32_t column) { state_->columns.draini
 
 void TableWriter::column_ended(std::uint32_t column) { state_->columns.ended(column); }
 
-void TableWriter::tick(Micros now) {
-    auto& s = *state_;
-    s.flush();
-    s.take_back_slots();
-    s.arena.reclaim(s.columns.reached());
-    if (s.last_repair != 0 && now - s.last_repair < State::repair_interval) return;
-    s.last_repair = now;
-    const auto mark = s.backends.ids().mark();
-    if (s.next_repair >= mark) s.next_repair = 0;
-    const auto last = std::min(mark, s.next_repair + State::repair_batch);
-    s.columns.repair(s.next_repair, last);
-    s.next_repair = last;
-}
+void TableWriter::tick(Micros now) { state_->tick(now); }
 
 shm::Column& TableWriter::column() noexcept { return state_->own; }
 
 TableWriter::Usage TableWriter::usage() const noexcept {
     const auto& s = *state_;
-    return {s.listeners.ids().in_use(), s.routes.ids().in_use(), s.pools.ids().in_use(),
-            s.backends.ids().in_use(),  s.retiring.size(),       s.arena.bytes_used(),
-            s.arena.blocks_waiting()};
+    return {s.listeners.ids().in_use(), s.routes.ids().in_use(),   s.limits.ids().in_use(),
+            s.pools.ids().in_use(),     s.backends.ids().in_use(), s.retiring.size(),
+            s.arena.bytes_used(),       s.arena.blocks_waiting()};
 }
 
 }  // namespace lb

@@ -59,6 +59,16 @@ class TableWriter {
     // pools could not be published for want of memory; they keep their present list and are tried again next time.
     std::size_t flush();
 
+    // What an operator, an ejection and a registration say of a backend. For any slot in use, others are ignored; the
+    // slot shows it at once and workers see it after the next flush(). It stays over reloads while the slot keeps its
+    // owner; a new owner starts as ready, not ejected, out of the file. `weight` 1-256, or 0: as configured.
+    void set_operator(std::uint32_t backend, shm::Operator state, std::uint32_t weight);
+    // `until`: unix seconds, for people; only a call with 0 ends the ejection. Its failures are forgotten then. The caller
+    // counts lb_backend_ejections_total.
+    void set_ejected(std::uint32_t backend, std::int64_t until);
+    // Where it comes from, and when its registration ends (unix seconds; 0: never). For people: nothing ends by it.
+    void set_member_of(std::uint32_t backend, shm::MemberOf member_of, std::int64_t expires);
+
     // A free column for a child about to be forked, its memory reserved; error text when there is none or no memory.
     // Histograms per backend as `backend_histograms` says, `auto` being up to 500 backends in all pools together.
     Result<std::uint32_t, std::string> claim_column(shm::Role role, std::uint32_t generation,
@@ -79,8 +89,8 @@ class TableWriter {
 
     // What is in use, for status and for tests.
     struct Usage {
-        std::uint32_t listeners = 0, routes = 0, pools = 0, backends = 0;  // slots, retiring ones too
-        std::size_t retiring = 0;                                          // slots
+        std::uint32_t listeners = 0, routes = 0, limits = 0, pools = 0, backends = 0;  // retiring ones too
+        std::size_t retiring = 0;                                                      // slots
         std::uint64_t arena_bytes = 0;  // blocks that wait for their readers too
         std::size_t blocks_waiting = 0;
     };

@@ -19,12 +19,12 @@ using Repair = Pool3;
 TEST_F(Deaths, AKilledProcessLeavesNothingInFlight) {
     auto w = t.worker();
     auto other = t.worker();
-    other.take(slot(0));
+    other.take(slot(0), 0);
     Process child([&] {
         t.segment.protect_master_part();
-        for (int i = 0; i < 5; i++) w.take(slot(0));
-        for (int i = 0; i < 3; i++) w.take(slot(1));
-        w.give_back(slot(1));
+        for (int i = 0; i < 5; i++) w.take(slot(0), 0);
+        for (int i = 0; i < 3; i++) w.take(slot(1), 0);
+        w.give_back(slot(1), 0);
         w.add<"lb_backend_in_flight">(slot(0), 0, 5);
         w.add<"lb_backend_requests_total">(slot(0), 2, 17);
         w.beat(1);
@@ -50,18 +50,18 @@ TEST_F(Deaths, AKilledProcessLeavesNothingInFlight) {
 TEST_F(Deaths, AtAnyInstructionLeaveCellsThatComeBack) {
     auto other = t.worker();
     for (std::size_t i = 0; i < 3; i++) {
-        other.take(slot(i));
-        other.take(slot(i));
+        other.take(slot(i), 0);
+        other.take(slot(i), 0);
     }
     int between = 0;
     for (int round = 0; round < 40; round++) {
         auto w = t.worker();
         Process child([&] {
             for (std::uint64_t i = 0;; i++) {
-                w.take(slot(i % 3));
-                w.take(slot(i % 2));
-                w.give_back(slot(i % 3));
-                w.give_back(slot(i % 2));
+                w.take(slot(i % 3), 0);
+                w.take(slot(i % 2), 0);
+                w.give_back(slot(i % 3), 0);
+                w.give_back(slot(i % 2), 0);
                 w.beat(static_cast<std::int64_t>(i + 1));
             }
             return 0;
@@ -87,10 +87,10 @@ TEST_F(Deaths, AtAnyInstructionLeaveCellsThatComeBack) {
 TEST_F(Repair, TakesOffWhatADeathBetweenTheStepsLeft) {
     auto w = t.worker();
     auto dead = t.worker();
-    w.take(slot(0));
-    dead.take(slot(0));
+    w.take(slot(0), 0);
+    dead.take(slot(0), 0);
     t.segment.backend_cell(slot(0)).in_flight.fetch_add(1);  // died after the first step of take
-    dead.take(slot(1));
+    dead.take(slot(1), 0);
     auto& journal = t.segment.journal(dead.index())[slot(1)];
     journal.store(journal.load() - 1);  // died after the first step of give_back
     t.writer->column_ended(dead.index());
@@ -131,8 +131,8 @@ TEST_F(Repair, LeavesADifferenceThatComesAndGoesAlone) {
     cell.store(0);
     t.tick();
     // A change of sign begins anew.
-    w.take(slot(1));
-    w.take(slot(1));
+    w.take(slot(1), 0);
+    w.take(slot(1), 0);
     auto& other = t.segment.backend_cell(slot(1)).in_flight;
     other.store(5);
     t.tick(9);
@@ -154,8 +154,8 @@ TEST_F(Repair, PassesKeepTheirDistance) {
 
 TEST_F(Repair, ACellIsNeverCarriedBelowZero) {
     auto w = t.worker();
-    w.take(slot(0));
-    w.take(slot(0));
+    w.take(slot(0), 0);
+    w.take(slot(0), 0);
     t.segment.backend_cell(slot(0)).in_flight.store(1);  // less than the journal says
     t.writer->column_ended(w.index());
     EXPECT_EQ(t.in_flight(slot(0)), 0u);
@@ -191,14 +191,14 @@ TEST(Processes, WorkersComeAndGoUnderReloads) {
                                t.segment.protect_master_part();
                                for (std::int64_t turn = 1;; turn++) {
                                    column.quiescent();
-                                   const auto list = t.published(app).eligible();
+                                   const auto list = t.primaries(app);
                                    if (list.empty()) return 1;
                                    const auto& e = list[static_cast<std::size_t>(turn) % list.size()];
                                    const auto& slot = t.segment.backend(e.backend);
                                    if (slot.incarnation.load() != e.incarnation) return 2;
-                                   column.take(e.backend);
+                                   column.take(e.backend, 0);
                                    column.add<"lb_backend_requests_total">(e.backend, 2);
-                                   column.give_back(e.backend);
+                                   column.give_back(e.backend, 0);
                                    column.beat(turn);
                                }
                            })});

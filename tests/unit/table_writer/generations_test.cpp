@@ -32,7 +32,7 @@ TEST(Generations, SlotsFollowNames) {
     EXPECT_EQ(two->pools[1].backends[0].slot, one->pools[0].backends[1].slot);
     EXPECT_NE(two->pools[1].backends[1].slot, one->pools[0].backends[0].slot);
     EXPECT_EQ(t.segment.backend(two->pools[0].backends[0].slot).weight.load(), 5u);
-    EXPECT_EQ(t.published(two->pools[0].slot).eligible()[0].weight, 5u);
+    EXPECT_EQ(t.primaries(two->pools[0].slot)[0].weight, 5u);
     EXPECT_EQ(t.segment.header().generation.load(), 2u);
     EXPECT_EQ(t.writer->usage().backends, 4u);
 }
@@ -75,7 +75,7 @@ TEST(Generations, AFailedReloadFallsBackToTheGenerationBefore) {
     EXPECT_EQ(t.usable(app), "a b c");
     t.writer->retire(2);  // its workers never became ready
     EXPECT_EQ(t.usable(app), "a");
-    EXPECT_EQ(t.published(app).eligible()[0].weight, 3u);
+    EXPECT_EQ(t.primaries(app)[0].weight, 3u);
     EXPECT_EQ(t.segment.backend(one->pools[0].backends[0].slot).weight.load(), 3u);
     EXPECT_EQ(t.segment.backend(one->pools[0].backends[1].slot).backup.load(), 1u);
     EXPECT_EQ(t.segment.header().generation.load(), 1u);
@@ -190,7 +190,7 @@ TEST(Health, IsPublishedAtTheNextFlushAndOnlyWhenTheSetChanged) {
     t.writer->set_health(63, Health::down, "no such slot");
 }
 
-TEST(Health, BackupsAreListedOnlyWhenNoPrimaryIsUp) {
+TEST(Health, BothTiersAreListedAndBackupsServeWhenNoPrimaryIsUp) {
     Table t;
     const auto c = t.start(config({pool("app", {{"a"}, {"b", 1, true}, {"c"}, {"d", 4, true}})}), 1);
     const auto app = c->pools[0].slot;
@@ -199,16 +199,19 @@ TEST(Health, BackupsAreListedOnlyWhenNoPrimaryIsUp) {
         t.writer->flush();
     };
     EXPECT_EQ(t.usable(app), "a c");
+    EXPECT_EQ(t.listed(t.published(app), t.published(app).backups()[0]), "b d");
+    EXPECT_EQ(t.published(app).usable, 4u);
     set(0, Health::down);
     EXPECT_EQ(t.usable(app), "c");
     set(2, Health::down);
     EXPECT_EQ(t.usable(app), "b d");
-    EXPECT_EQ(t.published(app).schedule_length, 5u);
+    EXPECT_EQ(t.published(app).backups()[0].schedule_length, 5u);
     set(1, Health::down);
     EXPECT_EQ(t.usable(app), "d");
     set(3, Health::down);
     EXPECT_EQ(t.usable(app), "-");
-    EXPECT_EQ(t.published(app).schedule_length, 0u);
+    EXPECT_EQ(t.published(app).usable, 0u);
+    EXPECT_EQ(t.published(app).backups()[0].schedule_length, 0u);
     EXPECT_EQ(t.published(app).configured, 4u);
     set(0, Health::up);
     EXPECT_EQ(t.usable(app), "a");
@@ -267,9 +270,9 @@ TEST(Errors, AFullTableRefusesAndChangesNothing) {
     const auto after = t.writer->usage();
     EXPECT_EQ(after.backends, before.backends);
     EXPECT_EQ(after.arena_bytes, before.arena_bytes);
-    EXPECT_EQ(t.published(one->pools[0].slot).count, 60u);
+    EXPECT_EQ(t.published(one->pools[0].slot).usable, 60u);
     t.start(config({pool("app", many(64))}), 2);
-    EXPECT_EQ(t.published(one->pools[0].slot).count, 64u);
+    EXPECT_EQ(t.published(one->pools[0].slot).usable, 64u);
 }
 
 TEST(Errors, AnExhaustedArenaRefusesAndChangesNothing) {
@@ -284,7 +287,7 @@ TEST(Errors, AnExhaustedArenaRefusesAndChangesNothing) {
     EXPECT_EQ(refused.error(), "no memory left in the shared table's arena");
     EXPECT_EQ(t.writer->usage().arena_bytes, before.arena_bytes);
     EXPECT_EQ(t.writer->usage().backends, before.backends);
-    EXPECT_EQ(t.published(one->pools[0].slot).count, 10u);
+    EXPECT_EQ(t.published(one->pools[0].slot).usable, 10u);
 }
 
 TEST(Errors, APublicationWithoutRoomKeepsTheOldListAndIsTriedAgain) {
@@ -301,11 +304,11 @@ TEST(Errors, APublicationWithoutRoomKeepsTheOldListAndIsTriedAgain) {
         waiting = t.writer->flush();
     }
     ASSERT_EQ(waiting, 1u);
-    EXPECT_GT(t.published(app).count, 20 - down);
+    EXPECT_GT(t.published(app).usable, 20 - down);
     EXPECT_EQ(t.writer->flush(), 1u);
     w.quiescent();
     EXPECT_EQ(t.writer->flush(), 0u);
-    EXPECT_EQ(t.published(app).count, 20 - down);
+    EXPECT_EQ(t.published(app).usable, 20 - down);
 }
 
 TEST(Errors, NoFreeColumn) {

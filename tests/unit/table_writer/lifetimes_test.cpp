@@ -37,8 +37,8 @@ TEST(Epochs, ABlockIsNotReusedWhileALiveColumnLags) {
         }
     };
     flap();
-    EXPECT_EQ(block->count, 2u);  // nobody wrote over it
-    EXPECT_EQ(block->eligible()[0].backend, app.backends[0].slot);
+    EXPECT_EQ(block->usable, 2u);  // nobody wrote over it
+    EXPECT_EQ(block->eligible(block->primaries()[0])[0].backend, app.backends[0].slot);
     EXPECT_GE(t.writer->usage().blocks_waiting, 20u);
 
     slow.quiescent();
@@ -81,13 +81,14 @@ TEST(Epochs, ReadersNeverSeeABlockChange) {
                 w.quiescent();
                 const auto& p = t.published(app.slot);
                 std::uint32_t last = 0;
-                for (const auto& e : p.eligible()) {
+                const auto& group = p.primaries()[0];
+                for (const auto& e : p.eligible(group)) {
                     if (e.weight != 1 || e.backend < last || e.backend > app.backends.back().slot) wrong++;
                     last = e.backend;
                 }
-                if (p.configured != 12 || p.schedule_length != p.count) wrong++;
-                for (const auto s : p.schedule()) {
-                    if (s >= p.count) wrong++;
+                if (p.configured != 12 || group.schedule_length != group.count) wrong++;
+                for (const auto s : p.schedule(group)) {
+                    if (s >= group.count) wrong++;
                 }
                 turns++;
             }
@@ -133,14 +134,14 @@ TEST(Slots, ASlotIsFreeOnlyAfterEverybodyLetGo) {
         t.tick();
     }
     EXPECT_EQ(state(), SlotState::retiring);  // an idle connection is left
-    w.take(b);
+    w.take(b, 0);
     w.sub<"lb_backend_connections">(b);
     for (int i = 0; i < 5; i++) {
         w.quiescent();
         t.tick();
     }
     EXPECT_EQ(state(), SlotState::retiring);  // the journal holds it
-    w.give_back(b);
+    w.give_back(b, 0);
     t.tick(5);
     EXPECT_EQ(state(), SlotState::retiring);  // w has not ended that turn: it may still count the answer
     w.add<"lb_backend_requests_total">(b, 2);
@@ -157,7 +158,7 @@ TEST(Slots, ADeathLetsGoOfEverything) {
     const auto one = t.start(config({pool("app", {{"a"}, {"b"}})}), 1);
     const auto b = one->pools[0].backends[1].slot;
     auto w = t.worker();
-    w.take(b);
+    w.take(b, 0);
     w.add<"lb_backend_in_flight">(b);
     w.add<"lb_client_connections">(one->listeners[0].slot);
     t.start(config({pool("app", {{"a"}})}), 2);
@@ -303,7 +304,7 @@ TEST(Slots, RetiredTotalsKeepTheSumOfAllLives) {
             for (auto& w : workers) {
                 w.quiescent();
                 for (const auto& p : alive.back().second->pools) {
-                    const auto& list = t.published(p.slot).eligible();
+                    const auto& list = t.primaries(p.slot);
                     if (list.empty()) continue;
                     const auto slot = list[random.below(static_cast<std::uint32_t>(list.size()))].backend;
                     const auto n = random.below(50);
@@ -367,7 +368,7 @@ TEST(Memory, ReloadsOfTenThousandBackendsLeaveNoGrowth) {
         start = cpu_now();
         t.writer->begin(adopted, generation);
         slowest_begin = std::max(slowest_begin, cpu_now() - start);
-        ASSERT_EQ(t.published(adopted->pools[0].slot).count, 10'000u);
+        ASSERT_EQ(t.published(adopted->pools[0].slot).usable, 10'000u);
         auto next = t.worker(*adopted, generation);
         next.add<"lb_backend_requests_total">(adopted->pools[0].backends[9'999].slot, 2);
         t.writer->retire(generation - 1);
@@ -408,7 +409,7 @@ TEST(Memory, TenThousandVerdictsInOneTurnCostOnePublication) {
     t.writer->flush();
     const auto took = cpu_now() - start;
     EXPECT_EQ(t.segment.header().epoch.load(), epoch + 1);
-    EXPECT_EQ(t.published(c->pools[0].slot).count, 0u);
+    EXPECT_EQ(t.published(c->pools[0].slot).usable, 0u);
     std::printf("10000 verdicts and one flush: %lld us\n", static_cast<long long>(took));
     if (optimised) {
         EXPECT_LT(took, turn_limit);
@@ -426,9 +427,12 @@ TEST(Shares, AreExactOverThreads) {
             for (int n = 0; n < 1500; n++) {
                 w.quiescent();
                 const auto& p = t.published(app);
-                const auto cursor = t.segment.pool_cell(app).cursor.fetch_add(1, std::memory_order_relaxed);
-                const auto choice = balance::pick_round_robin(p.eligible(), p.schedule(), cursor, {});
-                w.add<"lb_backend_requests_total">(p.eligible()[choice.value()].backend, 2);
+                const auto& group = p.primaries()[0];
+                const auto list = p.eligible(group);
+                const auto at = t.segment.pool_cell(app).cursor[0].fetch_add(1, std::memory_order_relaxed);
+                const auto choice = balance::pick_round_robin(list, p.schedule(group), at,
+                                                              [](const shm::Eligible&) { return false; });
+                w.add<"lb_backend_requests_total">(list[choice.value()].backend, 2);
             }
         });
     }

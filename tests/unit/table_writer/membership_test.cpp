@@ -79,7 +79,7 @@ TEST(Membership, WhatAnExchangeHoldsIsNotUsedAgainAndItsCountsStay) {
     const auto a = slot_of(c->pools[0], "a");
     auto w = t.worker();
     w.add<"lb_backend_in_flight">(a);
-    w.take(a);
+    w.take(a, 0);
     c = t.update(c, 1, [](auto& p) { remove(p, "a"); });
     for (int i = 0; i < 5; i++) {
         w.quiescent();
@@ -92,7 +92,7 @@ TEST(Membership, WhatAnExchangeHoldsIsNotUsedAgainAndItsCountsStay) {
 
     w.add<"lb_backend_requests_total">(a, 2, 4);
     w.sub<"lb_backend_in_flight">(a);
-    w.give_back(a);
+    w.give_back(a, 0);
     t.settle({w});
     EXPECT_EQ(t.segment.backend(a).state.load(), SlotState::free);
     EXPECT_EQ(t.segment.pool(app).retired_requests.load(), 4u);
@@ -199,7 +199,7 @@ TEST(Membership, ANameKeepsItsSlotWhateverItsAddressesAre) {
     c = t.update(c, 1, [](auto& pool) { pool.backends[0] = named("db", {1, 3}); });
     EXPECT_EQ(addresses_of(t, db), "10.0.0.1:80 10.0.0.3:80");
     EXPECT_EQ(incarnation(), first + 1);
-    EXPECT_EQ(t.published(c->pools[0].slot).eligible()[0].incarnation, first + 1);
+    EXPECT_EQ(t.primaries(c->pools[0].slot)[0].incarnation, first + 1);
     EXPECT_EQ(t.usable(c->pools[0].slot), "db:80");
 
     // A reload with the answer that is known: the same slot. Another name behind the same label: another one.
@@ -259,7 +259,7 @@ TEST(Membership, AFullTableRefusesTheChangeAndKeepsTheList) {
     const auto refused = t.writer->update(more, 1);
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error(), "the shared table is full: 5 new backends, room for 4");
-    EXPECT_EQ(t.published(c->pools[0].slot).count, 60u);
+    EXPECT_EQ(t.published(c->pools[0].slot).usable, 60u);
     EXPECT_EQ(t.writer->usage().backends, before.backends);
     EXPECT_EQ(t.writer->usage().arena_bytes, before.arena_bytes);
     EXPECT_EQ(t.writer->usage().retiring, 0u);
@@ -278,7 +278,7 @@ TEST(Membership, ThousandsComeAndGoAndLeaveNothing) {
                 p.backends.push_back(literal("n" + std::to_string(i), 100 + i));
             }
         });
-        EXPECT_EQ(t.published(c->pools[0].slot).count, 10'001u);
+        EXPECT_EQ(t.published(c->pools[0].slot).usable, 10'001u);
         c = t.update(c, 1, [](auto& p) { p.backends.resize(1); });
         t.settle({w});
     }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct BackendSpec {
     std::uint32_t weight = 1;
     bool backup = false;
     std::uint32_t host = 1;
+    std::string zone{};
+    std::uint32_t max_inflight = 0;
 };
 
 inline config::Pool pool(std::string name, const std::vector<BackendSpec>& backends) {
@@ -41,6 +44,8 @@ inline config::Pool pool(std::string name, const std::vector<BackendSpec>& backe
         backend.addresses = {ipv4(b.host, 80)};
         backend.weight = b.weight;
         backend.backup = b.backup;
+        backend.zone = b.zone;
+        backend.max_inflight = b.max_inflight;
         p.backends.push_back(backend);
     }
     return p;
@@ -74,8 +79,14 @@ inline std::vector<BackendSpec> many(std::uint32_t n, std::uint32_t first = 0) {
     return list;
 }
 
-inline constexpr shm::Capacity small_table{
-    .columns = 8, .listeners = 4, .routes = 6, .pools = 8, .backends = 64, .arena = 1 << 20};
+inline constexpr shm::Capacity small_table{.columns = 8,
+                                           .listeners = 4,
+                                           .routes = 6,
+                                           .limits = 4,
+                                           .pools = 8,
+                                           .backends = 64,
+                                           .limit_sets = 16,
+                                           .arena = 1 << 20};
 
 // A table with its writer, and a clock moved by hand.
 struct Table {
@@ -126,15 +137,49 @@ struct Table {
         return *segment.block<shm::PublishedPool>(
             segment.pool(pool_slot).published.load(std::memory_order_acquire));
     }
-    // Names of the usable backends in order, joined; "-" for none.
+    // Names of what a request would be sent to, primaries if there are any, else backups; group after group, joined;
+    // "-" for none.
     [[nodiscard]] std::string usable(std::uint32_t pool_slot) const {
+        const auto& p = published(pool_slot);
         std::string names;
-        for (const auto& e : published(pool_slot).eligible()) {
+        for (const auto groups : {p.primaries(), p.backups()}) {
+            for (const auto& group : groups) {
+                if (group.count != 0) names += (names.empty() ? "" : " ") + listed(p, group);
+            }
+            if (!names.empty()) return names;
+        }
+        return "-";
+    }
+    [[nodiscard]] std::string listed(const shm::PublishedPool& p, const shm::PublishedGroup& group) const {
+        std::string names;
+        for (const auto& e : p.eligible(group)) {
             EXPECT_EQ(e.incarnation, segment.backend(e.backend).incarnation.load());
             names += (names.empty() ? "" : " ") +
                      std::string(segment.text(segment.backend(e.backend).name.load()));
         }
-        return names.empty() ? "-" : names;
+        return names;
+    }
+    // All groups, "a b | c || d": primaries, then backups.
+    [[nodiscard]] std::string groups(std::uint32_t pool_slot) const {
+        const auto& p = published(pool_slot);
+        std::string text;
+        for (std::size_t i = 0; i < p.primary_groups; i++)
+            text += (i == 0 ? "" : " | ") + listed(p, p.primaries()[i]);
+        for (std::size_t i = 0; i < p.backup_groups; i++)
+            text += (i == 0 ? " || " : " | ") + listed(p, p.backups()[i]);
+        return text;
+    }
+    // Weights of the primaries of a pool without zones, "100 5".
+    [[nodiscard]] std::string weights(std::uint32_t pool_slot) const {
+        std::string text;
+        for (const auto& e : primaries(pool_slot))
+            text += (text.empty() ? "" : " ") + std::to_string(e.weight);
+        return text;
+    }
+    // Of a pool whose backends have no zones: its primaries.
+    [[nodiscard]] std::span<const shm::Eligible> primaries(std::uint32_t pool_slot) const {
+        const auto& p = published(pool_slot);
+        return p.primaries().empty() ? std::span<const shm::Eligible>{} : p.eligible(p.primaries()[0]);
     }
     [[nodiscard]] std::uint32_t in_flight(std::uint32_t backend) const {
         return segment.backend_cell(backend).in_flight.load();
