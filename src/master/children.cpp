@@ -77,6 +77,11 @@ std::string Children::start(Start start) {
         writer_.column_ended(start.column);
         return "no event for the channel";
     }
+    // Without descriptors enough for them there are none, and workers look at their queues every 100 ms.
+    const bool queues =
+        start.role == shm::Role::worker &&
+        std::ranges::any_of(start.config->pools, [](const auto& p) { return p.queue.size != 0; });
+    if (queues && wakeups_.empty()) wakeups_ = Wakeups::make(segment_.header().columns);
     const SignalsBlocked blocked;
     const pid_t pid = fork();
     if (pid < 0) {
@@ -95,6 +100,7 @@ std::string Children::start(Start start) {
         context.standard_output = log::standard_output();
         context.channel = std::move(theirs);
         context.listen = std::move(start.listen);
+        if (start.role == shm::Role::worker) context.wakeups = &wakeups_;
         begin_child(base_, context, child->name());
         _exit(start.main(context));  // no destructor of the master's may run here
     }
@@ -129,6 +135,9 @@ void Children::receive(Child& child) {
                 break;
             case MessageKind::suspect:
                 events_.suspect(static_cast<std::uint32_t>(received.message.value));
+                break;
+            case MessageKind::eject:
+                if (events_.eject) events_.eject(static_cast<std::uint32_t>(received.message.value));
                 break;
             case MessageKind::drain:
             case MessageKind::stop:

@@ -58,6 +58,7 @@ class Children {
         std::function<void(std::uint32_t slot)> suspect;
         std::function<void(const Child&, int status)> ended;  // reaped; its column is free again
         std::function<void()> pulse_changed;                  // somebody became stale, or fine again
+        std::function<void(std::uint32_t slot)> eject{};      // a worker saw it fail too often in a row
     };
     struct Start {
         shm::Role role = shm::Role::worker;
@@ -107,6 +108,7 @@ class Children {
     const shm::Segment& segment_;
     TableWriter& writer_;
     Events events_;
+    Wakeups wakeups_;  // made for the first generation with a queue; workers inherit them
     HeartbeatWatch watch_;
     std::vector<std::unique_ptr<Child>> children_;
     std::uint64_t last_id_ = 0;

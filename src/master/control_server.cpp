@@ -2,6 +2,7 @@
 #include "master/control_server.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -65,6 +66,25 @@ class ControlServer::Answer : public Caller {
     Answer& operator=(const Answer&) = delete;
     void info(std::string_view text) override { line(control::info, text); }
     void error(std::string_view text) override { line(control::error, text); }
+    [[nodiscard]] std::optional<Who> who() const override {
+        const auto client = client_.lock();
+        if (!client) return std::nullopt;
+        const ucred peer = credentials(client->fd.get());
+        if (peer.uid == static_cast<uid_t>(-1)) return std::nullopt;
+        return Who{peer.uid, peer.pid};
+    }
+    bool flush() override {
+        const auto client = client_.lock();
+        if (!client) return false;
+        // Somebody who asked and shut down his side only still waits: that is POLLRDHUP alone.
+        pollfd state{client->fd.get(), 0, 0};
+        if (poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR)) != 0) {
+            client->server->drop(*client);
+            return false;
+        }
+        client->server->write(*client);
+        return true;
+    }
     void done(bool ok, std::string_view text) override {
         line(ok ? control::ok : control::failed, text);
         const auto client = client_.lock();
@@ -72,6 +92,10 @@ class ControlServer::Answer : public Caller {
         if (!client) return;
         client->answered = true;
         client->server->write(*client);
+    }
+    [[nodiscard]] std::optional<std::size_t> held() const override {
+        const auto client = client_.lock();
+        return client ? std::optional(client->out.size()) : std::nullopt;
     }
 
  private:
@@ -246,7 +270,8 @@ void ControlServer::write(Client& client) {
         if (sent < 0) return drop(client);
         client.out.erase(0, static_cast<std::size_t>(sent));
     }
-    if (client.answered) drop(client);
+    if (client.answered) return drop(client);
+    event_del(client.event.get());  // until there is more to say
 }
 
 void ControlServer::drop(Client& client) {

@@ -35,12 +35,13 @@ std::string text_of(const std::vector<Address>& addresses) {
 }  // namespace
 
 Membership::Membership(event_base* base, TableWriter& writer, health::Board& board, Generations& generations,
-                       BackendNames& names, std::function<void()> settled)
+                       BackendNames& names, const operators::Store& changes, std::function<void()> settled)
     : base_(base),
       writer_(writer),
       board_(board),
       generations_(generations),
       names_(names),
+      changes_(changes),
       settled_(std::move(settled)),
       discovery_(base, {[this] {
                             unseen_ = true;
@@ -69,6 +70,15 @@ std::vector<std::size_t> Membership::fill(config::Config& config) const {
     return sizes;
 }
 
+void Membership::dropped(std::string pool, std::string backend) {
+    dropped_.emplace(std::move(pool), std::move(backend));
+    look();
+}
+
+bool Membership::is_dropped(const std::string& pool, const std::string& backend) const {
+    return !dropped_.empty() && dropped_.contains({pool, backend});
+}
+
 // In a turn of its own: whoever calls may be in the middle of something.
 void Membership::look() { wait(std::max<Micros>(last_ + pause - monotonic_now(), 0)); }
 
@@ -91,6 +101,8 @@ void Membership::run() {
     // health.
     auto& all = generations_.all();
     for (auto each = all.rbegin(); each != all.rend(); ++each) changed = renew(*each, now) || changed;
+    // One that another source has, or that was added again, is still there, and nothing may be new of it but this.
+    for (const auto& [pool, backend] : std::exchange(dropped_, {})) apply(pool, backend);
     if (const auto more = lines_.take_left_out(now); more != 0) {
         log::notice("{} more changes of the pools' members were not logged one by one", more);
     }
@@ -125,6 +137,11 @@ void Membership::add_wants(const config::Config& config, const std::vector<std::
             if (!each.dns_name.empty()) wanted.names.insert(each.dns_name);
         }
         if (of != nullptr && !publishes(*of, pool.name)) continue;
+        if (const auto* added = changes_.members(pool.name)) {
+            for (const config::Backend& each : *added) {
+                if (!each.dns_name.empty()) wanted.names.insert(each.dns_name);
+            }
+        }
         for (const config::Discover& source : pool.discover) {
             wanted.add(source);
             const auto* members = discovery_.members(source);
@@ -163,6 +180,7 @@ discovery::Members Membership::members_of(const config::Pool& pool, std::size_t 
                                           bool found) const {
     std::vector<const discovery::Members*> sets;
     if (found) {
+        sets.push_back(changes_.members(pool.name));
         for (const config::Discover& source : pool.discover) sets.push_back(discovery_.members(source));
     }
     auto out = discovery::merge(std::span(pool.backends).first(configured), sets);
@@ -183,7 +201,8 @@ bool Membership::renew(Generation& generation, Micros now) {
     Found next;
     for (std::size_t i = 0; i < config.pools.size(); i++) {
         const config::Pool& pool = config.pools[i];
-        const bool fixed = pool.discover.empty() &&
+        const bool fixed = pool.discover.empty() && pool.backends.size() == generation.configured[i] &&
+                           changes_.members(pool.name) == nullptr &&
                            std::all_of(pool.backends.begin(), pool.backends.end(),
                                        [](const config::Backend& each) { return each.dns_name.empty(); });
         if (fixed) continue;
@@ -213,12 +232,46 @@ Result<Nothing, std::string> Membership::update(Generation& generation, const Fo
     auto updated = writer_.update(std::move(copy), generation.number);
     if (!updated) return Failed{updated.error()};
     const ConfigPtr before = std::exchange(generation.config, updated.value());
+    for (const auto& each : found) {
+        apply(generation.config->pools[each.first], generation.configured[each.first]);
+    }
     if (generation.phase != Generation::Phase::serving) return Nothing{};
     for (const auto& [i, members] : found) {
         const config::Pool& pool = generation.config->pools[i];
         tell(pool, discovery::compare(before->pools[i].backends, pool.backends), pool.backends.size(), now);
     }
     return Nothing{};
+}
+
+// Every one, not only those of whom something is said: one that comes back to its slot may have been drained before.
+void Membership::apply(const config::Pool& pool, std::size_t configured) {
+    for (std::size_t i = 0; i < pool.backends.size(); i++) apply(pool, pool.backends[i], i < configured);
+}
+
+void Membership::apply(const config::Pool& pool, const config::Backend& backend, bool of_file) {
+    const auto setting = changes_.setting(pool.name, backend.name);
+    writer_.set_operator(backend.slot, setting.state, setting.weight);
+    const auto* member = of_file ? nullptr : changes_.member(pool.name, backend.name);
+    if (member != nullptr) return writer_.set_member_of(backend.slot, member->from, member->expires);
+    writer_.set_member_of(backend.slot, of_file ? shm::MemberOf::file : shm::MemberOf::discovery, 0);
+}
+
+void Membership::apply(const Generation& generation) {
+    const auto& pools = generation.config->pools;
+    for (std::size_t i = 0; i < pools.size(); i++) apply(pools[i], generation.configured[i]);
+}
+
+void Membership::apply(const std::string& pool, const std::string& backend) {
+    for (const Generation& generation : generations_.all()) {
+        const auto& pools = generation.config->pools;
+        for (std::size_t i = 0; i < pools.size(); i++) {
+            if (pools[i].name != pool) continue;
+            const auto& list = pools[i].backends;
+            for (std::size_t b = 0; b < list.size(); b++) {
+                if (list[b].name == backend) apply(pools[i], list[b], b < generation.configured[i]);
+            }
+        }
+    }
 }
 
 void Membership::tell(const config::Pool& pool, const discovery::Changes& changes, std::size_t now_members,

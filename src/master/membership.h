@@ -1,12 +1,14 @@
-// master/membership.h -- who is in the pools: what the file says, and what discovery finds, in every living generation.
+// master/membership.h -- who is in the pools: what the file says, what operators and services added, and what discovery
+// finds, in every living generation; and what operators said of each, before anybody can pick it.
 // Owns:  the members of the generations' configurations that the file does not name, and the addresses of names.
-// Never: waits; touches a generation's other settings; empties a pool because a name server is silent.
+// Never: waits; touches a generation's other settings; empties a pool because a name server is silent; publishes.
 //
 // A change makes a copy of the configuration with other backends, which the table writer takes for the generation, and
 // all who look at configurations see from then on: health checks, logs, workers and admin processes to come. Changes are
 // taken together: at most ten times a second, whatever comes in.
 #pragma once
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "master/discovery/merge.h"
 #include "master/generations.h"
 #include "master/health/board.h"
+#include "master/operator/store.h"
 #include "master/table/writer.h"
 #include "shared/net/event_ptr.h"
 
@@ -31,8 +34,9 @@ class Membership {
     static constexpr std::size_t most_addresses = 32;  // of one backend: they are tried one after the other
 
     // `settled`: a configuration that is expected may be filled in; from the loop, maybe more than once.
+    // `changes` are those of operators and services, and outlive it.
     Membership(event_base* base, TableWriter& writer, health::Board& board, Generations& generations,
-               BackendNames& names, std::function<void()> settled);
+               BackendNames& names, const operators::Store& changes, std::function<void()> settled);
 
     // A configuration that may become a generation: what it wants to know is asked from now on.
     void expect(const config::Config& config);
@@ -46,6 +50,16 @@ class Membership {
         renew(generation, monotonic_now());
         complaint_.clear();  // the next run() says what does not fit
     }
+    // A generation was adopted: the table gets what operators said of its backends, before it begins. Members that come
+    // later get it by themselves.
+    void apply(const Generation& generation);
+    // What they say of one backend is another thing now; the next flush() publishes it.
+    void apply(const std::string& pool, const std::string& backend);
+    // A member was taken out, and what they said of it with it. In the table this stays as it is until the next look takes
+    // the backend out of the list: a drained one must not get requests on its way out.
+    void dropped(std::string pool, std::string backend);
+    // Whether this was, and the look is still to come: generations that name the backend say nothing of it.
+    [[nodiscard]] bool is_dropped(const std::string& pool, const std::string& backend) const;
     // It is a generation now, or will never be one.
     void unexpect();
     // Generations came, went or are in another phase; or something is known that was not.
@@ -71,12 +85,15 @@ class Membership {
     void tell(const config::Pool& pool, const discovery::Changes& changes, std::size_t now_members,
               Micros now);
     void say(Micros now, const std::string& text);
+    void apply(const config::Pool& pool, std::size_t configured);
+    void apply(const config::Pool& pool, const config::Backend& backend, bool of_file);
 
     event_base* base_;
     TableWriter& writer_;
     health::Board& board_;
     Generations& generations_;
     BackendNames& names_;
+    const operators::Store& changes_;
     std::function<void()> settled_;
     discovery::Discovery discovery_;
     discovery::Wanted wanted_;
@@ -85,6 +102,7 @@ class Membership {
     config::Resolver settings_;
     EventPtr timer_;
     Micros last_ = 0;
+    std::set<std::pair<std::string, std::string>> dropped_;  // pools and backends, since the last run()
     bool unseen_ = false;    // something is known since the last run(), and may bring new names
     std::string complaint_;  // why the table did not take the last change; "" when it did
     discovery::LineLimit lines_{lines_a_second};

@@ -138,6 +138,7 @@ void Reload::resolved() {
     const std::uint32_t workers = filled.global.workers;
     Generation& generation = core_.generations.add(std::make_shared<const config::Config>(std::move(filled)),
                                                    workers, std::move(configured));
+    core_.membership.apply(generation);
     if (without) core_.membership.admit(generation);
     const ConfigPtr config = generation.config;
     core_.membership.unexpect();

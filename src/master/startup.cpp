@@ -135,6 +135,10 @@ std::string settle_in(const config::Config& config, std::vector<std::string>& no
     for (const std::string& file : files) {
         if (std::string error = make_directories(file, account); !error.empty()) return error;
     }
+    // lb serves without it, too.
+    if (std::string error = make_directories(config.global.state_file, account); !error.empty()) {
+        notices.push_back(fmt::format("state_file {}: {}", config.global.state_file, error));
+    }
     if (account) {
         std::string error = privileges::become(*account);
         return error.empty() ? error : fmt::format("cannot become user '{}': {}", account->name, error);

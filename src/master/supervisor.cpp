@@ -13,6 +13,11 @@
 #include "shared/base/log.h"
 
 namespace lb {
+namespace {
+
+operators::Moment moment() noexcept { return {monotonic_now(), unix_millis()}; }
+
+}  // namespace
 
 // Core is an aggregate of references into the members above it.
 Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm::Segment& segment,
@@ -27,6 +32,7 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
                     },
                     [this](std::uint32_t slot, bool passed) {
                         writer_.column().add<"lb_backend_checks_total">(slot, passed ? 0 : 1);
+                        ejection_.checked(slot, passed, monotonic_now());
                     },
                     [this](const config::Backend& backend) { return membership_.why_unresolved(backend); }}),
       listeners_(options.inherited),
@@ -36,10 +42,12 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
                      if (slot < segment_.header().backends) board_.suspect(slot);
                  },
                  [this](const Child& child, int status) { on_ended(child, status); },
-                 [this] { accepting_.reconcile(); }}),
+                 [this] { accepting_.reconcile(); }, [this](std::uint32_t slot) { ejection_.ask(slot); }}),
       accepting_(listeners_, children_, generations_),
       retirement_(listeners_),
-      membership_(base, writer_, board_, generations_, names_, [this] { reload_.look(); }),
+      membership_(base, writer_, board_, generations_, names_, changes_, [this] { reload_.look(); }),
+      operators_(segment, writer_, generations_, membership_, changes_),
+      ejection_(segment, writer_, generations_),
       control_(base, options.started_by,
                [this](std::string_view text, const CallerPtr& caller) { command(text, caller); }),
       core_{base,
@@ -81,6 +89,8 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
       }) {}
 
 std::string Supervisor::begin(config::Loaded loaded) {
+    segment_.column(writer_.column().index())
+        .pid.store(getpid(), std::memory_order_relaxed);  // for lb status
     const bool ok =
         signals_.start(base_, {[this] { shutdown_.stop(nullptr); }, [this] { shutdown_.quit(nullptr); },
                                [this] { reload_.request(nullptr); }, [this] { reopen(nullptr); },
@@ -93,6 +103,8 @@ std::string Supervisor::begin(config::Loaded loaded) {
     }
     // First of all: it says whether another lb runs with this configuration.
     if (std::string error = control_.listen(loaded.config.global.control); !error.empty()) return error;
+    // Nobody else has the file now, and the first members are about to be collected.
+    operators_.load(loaded.config.global.state_file, moment());
     reload_.start_first(std::move(loaded));
     return {};
 }
@@ -104,9 +116,11 @@ int Supervisor::run(std::string& why) {
             exit_status_ = 1;
             break;
         }
+        if (ejection_.asked()) ejection_.look(monotonic_now(), unix_millis());
         writer_.flush();
         writer_.column().quiescent();
     }
+    operators_.end(moment());
     board_.stop();
     membership_.stop();
     signals_.end();
@@ -140,6 +154,8 @@ void Supervisor::tick() {
     }
     collect_generations(now);
     reload_.tick(now);
+    ejection_.tick(now, unix_millis());
+    operators_.tick({now, unix_millis()});
     shutdown_.look(now);
     writer_.tick(now);
 }
@@ -255,6 +271,10 @@ void Supervisor::command(std::string_view text, const CallerPtr& caller) {
     if (text == "stop") return shutdown_.stop(caller);
     if (text == "quit") return shutdown_.quit(caller);
     if (text == "reopen") return reopen(caller);
+    if (text == "status\tjson") {
+        const Generation* serving = generations_.serving();
+        return status_.begin(serving == nullptr ? nullptr : serving->config, caller);
+    }
     if (text == "status") {
         for (const std::string& line : status_lines(core_, reload_)) caller->info(line);
         const Generation* serving = generations_.serving();
@@ -262,6 +282,9 @@ void Supervisor::command(std::string_view text, const CallerPtr& caller) {
             return caller->done(false, serving == nullptr ? "starting" : "stopping");
         }
         return caller->done(true, fmt::format("generation {} serves", serving->number));
+    }
+    if (text.starts_with(Operators::word)) {
+        return operators_.command(text.substr(Operators::word.size()), caller, moment());
     }
     constexpr std::string_view explain_word = "explain\t";
     if (text.starts_with(explain_word)) {
@@ -271,7 +294,8 @@ void Supervisor::command(std::string_view text, const CallerPtr& caller) {
     }
     caller->done(
         false,
-        fmt::format("unknown command '{}'; known are reload, stop, quit, reopen, status and explain", text));
+        fmt::format("unknown command '{}'; known are reload, stop, quit, reopen, status, explain and backend",
+                    text));
 }
 
 }  // namespace lb

@@ -12,11 +12,15 @@
 #include <vector>
 
 #include "master/core.h"
+#include "master/ejection.h"
 #include "master/master.h"
+#include "master/operator/store.h"
+#include "master/operators.h"
 #include "master/reload.h"
 #include "master/restart_delay.h"
 #include "master/shutdown.h"
 #include "master/signals.h"
+#include "master/status.h"
 
 namespace lb {
 
@@ -65,12 +69,16 @@ class Supervisor {
     Accepting accepting_;
     Retirement retirement_;
     BackendNames names_;
+    operators::Store changes_;
     Membership membership_;
+    Operators operators_;
+    Ejection ejection_;
     ControlServer control_;
     PidFile pid_file_;
     Core core_;
     Reload reload_;
     Shutdown shutdown_;
+    StatusAnswers status_{base_, segment_};
     Signals signals_;
     EventPtr tick_event_, retirement_event_;
     std::map<std::pair<shm::Role, std::uint32_t>, RestartDelay> delays_;

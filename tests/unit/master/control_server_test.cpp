@@ -82,6 +82,36 @@ TEST_F(Control, AnswersALineWithLinesAndAnOutcome) {
     EXPECT_EQ(asked_, (std::vector<std::string>{"good", "other"})) << "one line each";
 }
 
+TEST_F(Control, ProgressIsSentWhenFlushedAndWhatIsNotTakenIsHeld) {
+    ASSERT_EQ(server_.listen(path_), "");
+    Fd fd = dial(path_);
+    ASSERT_EQ(send(fd.get(), "hold\n", 5, 0), 5);
+    ASSERT_TRUE(eventually([&] {
+        event_base_loop(base_.get(), EVLOOP_NONBLOCK);
+        return held_ != nullptr;
+    }));
+    held_->info("halfway");
+    EXPECT_TRUE(held_->flush());
+    char bytes[64] = {};
+    ASSERT_EQ(recv(fd.get(), bytes, sizeof bytes, MSG_DONTWAIT), 13);
+    EXPECT_STREQ(bytes, "info halfway\n");
+    EXPECT_EQ(held_->held(), std::optional<std::size_t>(0));
+    EXPECT_EQ(event_base_loop(base_.get(), EVLOOP_NONBLOCK), 0);
+    EXPECT_EQ(event_base_get_num_events(base_.get(), EVENT_BASE_COUNT_ADDED), 1)
+        << "and nobody waits to write";
+    const std::string large(60'000, 'x');
+    for (int i = 0; i < 20; i++) {
+        held_->info(large);
+        EXPECT_TRUE(held_->flush());
+    }
+    EXPECT_GT(held_->held().value_or(0), 100'000u);
+    fd.reset();
+    EXPECT_TRUE(eventually([&] {
+        event_base_loop(base_.get(), EVLOOP_NONBLOCK);
+        return !held_->held();
+    })) << "nobody waits any more";
+}
+
 TEST_F(Control, WaitsForTheOutcome) {
     ASSERT_EQ(server_.listen(path_), "");
     const Fd fd = dial(path_);

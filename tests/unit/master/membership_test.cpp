@@ -34,7 +34,8 @@ struct MembershipTest : testing::Test {
          [](std::uint32_t, bool) {},
          [this](const config::Backend& backend) { return membership.why_unresolved(backend); }}};
     int settled = 0;
-    Membership membership{loop.base.get(), writer, board, generations, names, [this] { settled++; }};
+    operators::Store store;
+    Membership membership{loop.base.get(), writer, board, generations, names, store, [this] { settled++; }};
 
     // One pool with these backends of its own and those of the file, without checks.
     config::Config config(const std::vector<std::string>& own, const std::string& pool = "app",
@@ -74,6 +75,7 @@ struct MembershipTest : testing::Test {
         EXPECT_TRUE(adopted.ok()) << adopted.error();
         Generation& made = generations.add(std::make_shared<const config::Config>(std::move(from)), 1,
                                            std::move(configured));
+        membership.apply(made);
         membership.unexpect();
         names.learn(generations.configs());
         board.configure(generations.configs());
@@ -89,9 +91,12 @@ struct MembershipTest : testing::Test {
             auto& slot = segment.pool(i);
             if (slot.state.load() == shm::SlotState::free || segment.text(slot.name.load()) != pool) continue;
             std::string out;
-            for (const auto& e : segment.block<shm::PublishedPool>(slot.published.load())->eligible()) {
-                out += (out.empty() ? "" : " ") +
-                       std::string(segment.text(segment.backend(e.backend).name.load()));
+            const auto& published = *segment.block<shm::PublishedPool>(slot.published.load());
+            for (const auto& group : published.primaries()) {
+                for (const auto& e : published.eligible(group)) {
+                    out += (out.empty() ? "" : " ") +
+                           std::string(segment.text(segment.backend(e.backend).name.load()));
+                }
             }
             return out;
         }
