@@ -20,8 +20,8 @@ constexpr int usage_error = 2;
 
 // Standard output may be a closed pipe or a full disk: then the command has failed.
 int say(const std::string& text) {
-    fmt::print("{}", text);
-    return std::fflush(stdout) == 0 ? 0 : 1;
+    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+    return std::fflush(stdout) == 0 && written ? 0 : 1;
 }
 
 std::string build_information() {
@@ -68,9 +68,11 @@ int main(int argc, char** argv) {
         case lb::cli::Action::dump: return dump(options.source);
         case lb::cli::Action::signal: return lb::cli::send_signal(options);
         case lb::cli::Action::explain: return lb::cli::explain(options);
+        case lb::cli::Action::status: return lb::cli::show_status(options);
+        case lb::cli::Action::backend: return lb::cli::change_backends(options);
         case lb::cli::Action::version: return say(fmt::format("lb {}\n", LB_VERSION));
         case lb::cli::Action::version_long: return say(build_information());
-        case lb::cli::Action::help: return say(lb::cli::help());
+        case lb::cli::Action::help: return say(lb::cli::help(options.topic));
         case lb::cli::Action::demo: lb::init_process_title(argc, argv); return lb::cli::demo(options);
         case lb::cli::Action::manual: return say(lb::config::manual_keys() + lb::config::manual_variables());
     }

@@ -4,8 +4,22 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "master/admin/api.h"
+#include "master/admin/inventory.h"
+
 namespace lb {
 namespace {
+
+constexpr std::uint32_t slots_at_once = 1000;  // about a millisecond
+constexpr std::size_t backends_at_once = 50;   // the same
+constexpr timeval next_turn{0, 0};
+constexpr timeval a_while{0, 10'000};  // when every reader is behind
 
 const char* state_of(const Child& child) {
     if (child.told) return "draining";
@@ -66,6 +80,71 @@ std::vector<std::string> status_lines(const Core& core, const Reload& reload) {
     }
     add_pools(lines, core, *serving->config);
     return lines;
+}
+
+// --- lb status -------------------------------------------------------------------------------------------------------
+
+struct StatusAnswers::Job {
+    Job(const shm::Segment& segment, ConfigPtr configuration, CallerPtr who)
+        : table(segment), config(std::move(configuration)), caller(std::move(who)), taker(segment) {}
+
+    enum class Step : std::uint8_t { more, behind, over };
+    Step step();
+
+    const shm::Segment& table;
+    ConfigPtr config;
+    CallerPtr caller;
+    admin::InventoryTaker taker;
+    admin::Inventory inventory;
+    std::optional<admin::StatusPage> page;  // once the inventory is complete
+};
+
+StatusAnswers::Job::Step StatusAnswers::Job::step() {
+    const auto held = caller->held();
+    if (!held) return Step::over;
+    if (*held > most_held) return Step::behind;
+    if (!page) {
+        if (taker.step(slots_at_once)) return Step::more;
+        inventory = std::move(taker).take();
+        if (config) admin::arrange(inventory, *config);
+        page.emplace(admin::Moment{table, inventory, config.get(), std::time(nullptr), monotonic_now()});
+        return Step::more;
+    }
+    std::string piece;
+    const bool more = page->next(piece, backends_at_once);
+    std::string_view left = piece;
+    for (std::size_t end; (end = left.find('\n')) != std::string_view::npos; left.remove_prefix(end + 1)) {
+        caller->info(left.substr(0, end));
+    }
+    if (!caller->flush()) return Step::over;
+    return more ? Step::more : Step::over;
+}
+
+StatusAnswers::StatusAnswers(event_base* base, const shm::Segment& segment)
+    : segment_(segment), event_(evtimer_new(base, on_turn, this)) {}
+StatusAnswers::~StatusAnswers() = default;
+
+void StatusAnswers::begin(ConfigPtr config, CallerPtr caller) {
+    if (!event_ || event_add(event_.get(), &next_turn) != 0) return caller->done(false, "no memory");
+    jobs_.push_back(std::make_unique<Job>(segment_, std::move(config), std::move(caller)));
+}
+
+void StatusAnswers::on_turn(int, short, void* self) { static_cast<StatusAnswers*>(self)->turn(); }
+
+void StatusAnswers::turn() {
+    const Micros end = monotonic_now() + slice;
+    std::size_t behind = 0;  // in a row
+    while (!jobs_.empty() && behind < jobs_.size() && monotonic_now() < end) {
+        const Job::Step step = jobs_.front()->step();
+        behind = step == Job::Step::behind ? behind + 1 : 0;
+        if (step == Job::Step::over) {
+            jobs_.front()->caller->done(true, "");
+            jobs_.erase(jobs_.begin());
+        } else {
+            std::rotate(jobs_.begin(), jobs_.begin() + 1, jobs_.end());  // each its part
+        }
+    }
+    if (!jobs_.empty()) event_add(event_.get(), behind < jobs_.size() ? &next_turn : &a_while);
 }
 
 }  // namespace lb

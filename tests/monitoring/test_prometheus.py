@@ -151,7 +151,8 @@ def test_alerts_follow_lb_itself(t):
 def test_every_expression_of_the_dashboard_is_answered(t):
     sys.path.insert(0, HERE)
     import check  # noqa: PLC0415 - beside this file, which run.py loaded by its path
-    lb = t.lb(pool(t.backend("s1"), more=CHECK) + "[route api]\npath = /api/\npool = app\n")
+    lb = t.lb("[limit often]\nrate = 1000/s\n" + pool(t.backend("s1"), more=CHECK)
+              + "[route api]\npath = /api/\npool = app\nlimit = often\n")
     for target in ("/", "/api/x"):
         assert t.get(lb, target).status == 200
     with Prometheus(t, lb) as prometheus:
@@ -171,8 +172,8 @@ def test_every_expression_of_the_dashboard_is_answered(t):
 
 def test_promtool_has_nothing_to_say_of_a_page_with_everything_on_it(t):
     s1, s2 = t.backend("s1"), t.refusing("s2")
-    lb = t.lb("[admin]\nbackend_histograms = on\n" + pool(s1, f"{s2} name=beta", more=CHECK)
-              + "[route api]\npath = /api/\npool = app\n")
+    lb = t.lb("[admin]\nbackend_histograms = on\n[limit often]\nrate = 1000/s\n"
+              + pool(s1, f"{s2} name=beta", more=CHECK) + "[route api]\npath = /api/\npool = app\nlimit = often\n")
     for target in ("/", "/api/x"):
         assert t.get(lb, target).status == 200
     lb.wait_metric(1, "lb_route_requests_total", route="api", class_="2xx")

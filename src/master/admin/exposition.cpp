@@ -59,6 +59,9 @@ std::vector<Row> rows_of(const Inventory& inventory, Scope scope) {
         case Scope::route:
             for (const Group& one : inventory.routes) rows.push_back({{{"route", one.name}}, &one.places});
             break;
+        case Scope::limit:
+            for (const Group& one : inventory.limits) rows.push_back({{{"limit", one.name}}, &one.places});
+            break;
         case Scope::pool:
             for (const Group& one : inventory.pools) rows.push_back({{{"pool", one.name}}, &one.places});
             break;
@@ -135,6 +138,13 @@ void pool_backends(const Source& source, MetricFamily& family) {
 }
 
 template <class Value>
+void for_each_pool(const Source& source, MetricFamily& family, Value value) {
+    for (const Group& pool : source.inventory.pools) {
+        put(family, {{"pool", pool.name}}, static_cast<double>(value(pool)));
+    }
+}
+
+template <class Value>
 void for_each_backend(const Source& source, MetricFamily& family, Value value) {
     const std::vector<Row> rows = rows_of(source.inventory, Scope::backend);
     for (std::size_t i = 0; i < rows.size(); i++) {
@@ -165,13 +175,26 @@ constexpr Derivation derivations[] = {
     {"lb_pool_backends", pool_backends},
     {"lb_pool_retired_requests_total",
      [](const Source& s, MetricFamily& family) {
-         for (const Group& pool : s.inventory.pools) {
+         for_each_pool(s, family, [&](const Group& pool) {
              std::uint64_t n = 0;
              for (const Place& place : pool.places) {
                  n += s.table.pool(place.slot).retired_requests.load(std::memory_order_relaxed);
              }
-             put(family, {{"pool", pool.name}}, static_cast<double>(n));
-         }
+             return n;
+         });
+     }},
+    {"lb_pool_usable_backends",
+     [](const Source& s, MetricFamily& family) {
+         for_each_pool(s, family, [&](const Group& pool) {
+             const auto* published = published_of(s.table, pool);
+             return published != nullptr ? published->usable : 0;
+         });
+     }},
+    {"lb_pool_panic",
+     [](const Source& s, MetricFamily& family) {
+         for_each_pool(s, family, [&](const Group& pool) {
+             return s.table.pool(pool.places.front().slot).panic.load(std::memory_order_relaxed);
+         });
      }},
     {"lb_backend_up",
      [](const Source& s, MetricFamily& family) {
@@ -180,6 +203,19 @@ constexpr Derivation derivations[] = {
     {"lb_backend_weight",
      [](const Source& s, MetricFamily& family) {
          for_each_backend(s, family, [](const BackendGroup& one) { return one.weight; });
+     }},
+    {"lb_backend_effective_weight",
+     [](const Source& s, MetricFamily& family) {
+         for_each_backend(s, family, [](const BackendGroup& one) { return one.effective_weight; });
+     }},
+    {"lb_backend_operator_state",
+     [](const Source& s, MetricFamily& family) {
+         for_each_backend(s, family,
+                          [](const BackendGroup& one) { return static_cast<int>(one.operator_state); });
+     }},
+    {"lb_backend_ejected",
+     [](const Source& s, MetricFamily& family) {
+         for_each_backend(s, family, [](const BackendGroup& one) { return one.ejected_until != 0; });
      }},
 };
 
@@ -256,6 +292,7 @@ std::size_t rows_in(const Inventory& inventory, Scope scope) {
         case Scope::process: return 1;
         case Scope::listener: return inventory.listeners.size();
         case Scope::route: return inventory.routes.size();
+        case Scope::limit: return inventory.limits.size();
         case Scope::pool: return inventory.pools.size();
         case Scope::backend:
         case Scope::backend_detail: return inventory.backends.size();

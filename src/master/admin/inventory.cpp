@@ -2,13 +2,10 @@
 #include "master/admin/inventory.h"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <numeric>
 #include <string_view>
-#include <tuple>
-#include <unordered_set>
-#include <utility>
+#include <unordered_map>
 
 namespace lb::admin {
 namespace {
@@ -68,41 +65,63 @@ std::vector<Group> groups(const shm::Segment& table, std::uint32_t count, At at,
 
 struct OneBackend {
     Named named;
-    std::uint32_t pool_slot;
-    bool member;
-    shm::Health health;
-    std::uint32_t weight;
-    bool backup;
-    std::int64_t changed;
-    std::vector<Address> addresses;
-    std::string check_reason;
+    std::uint32_t pool_slot = 0;
+    BackendGroup read;
 };
 
 OneBackend read_backend(const shm::Segment& table, const shm::BackendSlot& slot) {
+    constexpr auto order = std::memory_order_acquire;
     OneBackend one;
     one.named = read_name(table, slot);
-    one.pool_slot = slot.pool.load(std::memory_order_acquire);
-    one.member = slot.member.load(std::memory_order_acquire) != 0;
-    one.health = slot.health.load(std::memory_order_acquire);
-    one.weight = slot.weight.load(std::memory_order_acquire);
-    one.backup = slot.backup.load(std::memory_order_acquire) != 0;
-    one.changed = slot.changed.load(std::memory_order_acquire);
-    const auto* block = table.block<shm::AddressBlock>(slot.addresses.load(std::memory_order_acquire));
-    if (block != nullptr) one.addresses.assign(block->data(), block->data() + block->count);
-    one.check_reason = text_at(table, slot.check_reason);
+    one.pool_slot = slot.pool.load(order);
+    BackendGroup& group = one.read;
+    group.member = slot.member.load(order) != 0;
+    group.health = slot.health.load(order);
+    group.operator_state = slot.operator_state.load(order);
+    group.member_of = slot.member_of.load(order);
+    group.ejected_until = slot.ejected_until.load(order);
+    group.expires = slot.expires.load(order);
+    group.zone = text_at(table, slot.zone);
+    group.weight = slot.weight.load(order);
+    group.effective_weight = slot.effective_weight.load(order);
+    group.max_inflight = slot.max_inflight.load(order);
+    group.backup = slot.backup.load(order) != 0;
+    group.changed = slot.changed.load(order);
+    const auto* block = table.block<shm::AddressBlock>(slot.addresses.load(order));
+    if (block != nullptr) group.addresses.assign(block->data(), block->data() + block->count);
+    group.check_reason = text_at(table, slot.check_reason);
     return one;
 }
 
-// Backends that a pool hands out at present.
-std::unordered_set<std::uint32_t> eligible_slots(const shm::Segment& table, const std::vector<Group>& pools) {
-    std::unordered_set<std::uint32_t> out;
-    for (const Group& pool : pools) {
-        const auto offset = table.pool(pool.places.front().slot).published.load(std::memory_order_acquire);
-        const auto* published = table.block<shm::PublishedPool>(offset);
-        if (published == nullptr) continue;
-        for (const shm::Eligible& one : published->eligible()) out.insert(one.backend);
-    }
+// The places of `groups`, ordered by what `key` says of each; equal ones stay as they are.
+template <class Element, class Key>
+std::vector<std::uint32_t> order_of(const std::vector<Element>& groups, Key key) {
+    std::vector<decltype(key(groups.front()))> keys;
+    keys.reserve(groups.size());
+    for (const Element& each : groups) keys.push_back(key(each));
+    std::vector<std::uint32_t> order(groups.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return keys[a] < keys[b]; });
+    return order;
+}
+template <class Element>
+void put_in(std::vector<Element>& groups, const std::vector<std::uint32_t>& order) {
+    std::vector<Element> sorted;
+    sorted.reserve(groups.size());
+    for (const std::uint32_t i : order) sorted.push_back(std::move(groups[i]));
+    groups = std::move(sorted);
+}
+
+// Slot to place, of things that have a slot.
+template <class Things>
+std::unordered_map<std::uint32_t, std::size_t> positions(const Things& things) {
+    std::unordered_map<std::uint32_t, std::size_t> out;
+    for (const auto& each : things) out.emplace(each.slot, out.size());
     return out;
+}
+std::size_t position(const std::unordered_map<std::uint32_t, std::size_t>& of, const Place& place) {
+    const auto found = of.find(place.slot);
+    return found == of.end() ? of.size() : found->second;
 }
 
 }  // namespace
@@ -117,50 +136,95 @@ std::string to_utf8(std::string_view text) {
     return nlohmann::json::parse(json, nullptr, false).get<std::string>();
 }
 
-Inventory take_inventory(const shm::Segment& table) {
+const shm::PublishedPool* published_of(const shm::Segment& table, const Group& pool) noexcept {
+    const auto& slot = table.pool(pool.places.front().slot);
+    return table.block<shm::PublishedPool>(slot.published.load(std::memory_order_acquire));
+}
+
+void InventoryTaker::begin() {
+    const shm::Segment& table = *table_;
     const shm::Header& header = table.header();
-    Inventory out;
-    std::map<std::uint32_t, std::uint32_t> pool_of;
-    out.listeners = groups<shm::ListenerSlot>(
+    out_.listeners = groups<shm::ListenerSlot>(
         table, header.listeners, [&](std::uint32_t i) -> auto& { return table.listener(i); }, nullptr);
-    out.routes = groups<shm::RouteSlot>(
+    out_.routes = groups<shm::RouteSlot>(
         table, header.routes, [&](std::uint32_t i) -> auto& { return table.route(i); }, nullptr);
-    out.pools = groups<shm::PoolSlot>(
-        table, header.pools, [&](std::uint32_t i) -> auto& { return table.pool(i); }, &pool_of);
-
-    const auto eligible = eligible_slots(table, out.pools);
-    // How much a slot has to say about its name: the greatest speaks.
-    using Rank = std::tuple<bool, bool, std::int64_t>;
-    std::map<std::pair<std::uint32_t, std::string>, std::pair<std::size_t, Rank>> by_name;
-    for (std::uint32_t i = 0; i < header.backends; i++) {
-        auto read = stable(table.backend(i), [&](const auto& slot) { return read_backend(table, slot); });
-        if (!read) continue;
-        OneBackend& one = *read;
-        const auto pool = pool_of.find(one.pool_slot);
-        if (pool == pool_of.end()) continue;  // it came after the pools were read
-        const Rank rank{one.member, eligible.contains(i), one.changed};
-
-        const auto [it, fresh] =
-            by_name.try_emplace(std::pair(pool->second, one.named.name), out.backends.size(), rank);
-        if (fresh) out.backends.emplace_back();
-        BackendGroup& group = out.backends[it->second.first];
-        group.places.push_back({i, one.named.offset});
-        if (!fresh && rank < it->second.second) continue;
-        it->second.second = rank;
-        std::swap(group.places.front(), group.places.back());
-        group.name = std::move(one.named.name);
-        group.pool = pool->second;
-        group.member = one.member;
-        group.health = one.health;
-        group.weight = one.weight;
-        group.backup = one.backup;
-        group.changed = one.changed;
-        group.addresses = std::move(one.addresses);
-        group.check_reason = std::move(one.check_reason);
+    out_.limits = groups<shm::LimitSlot>(
+        table, header.limits, [&](std::uint32_t i) -> auto& { return table.limit(i); }, nullptr);
+    out_.pools = groups<shm::PoolSlot>(
+        table, header.pools, [&](std::uint32_t i) -> auto& { return table.pool(i); }, &pool_of_);
+    for (const Group& pool : out_.pools) {
+        const auto* published = published_of(table, pool);
+        if (published == nullptr) continue;
+        for (const auto parts : {published->primaries(), published->backups()}) {
+            for (const shm::PublishedGroup& group : parts) {
+                for (const shm::Eligible& one : published->eligible(group)) listed_.insert(one.backend);
+            }
+        }
     }
-    std::stable_sort(out.backends.begin(), out.backends.end(),
-                     [](const BackendGroup& a, const BackendGroup& b) { return a.pool < b.pool; });
-    return out;
+}
+
+void InventoryTaker::backend(std::uint32_t slot) {
+    auto read = stable(table_->backend(slot), [&](const auto& from) { return read_backend(*table_, from); });
+    if (!read) return;
+    BackendGroup& one = read->read;
+    const auto pool = pool_of_.find(read->pool_slot);
+    if (pool == pool_of_.end()) return;  // it came after the pools were read
+    one.listed = listed_.contains(slot);
+    const Rank rank{one.member, one.listed, one.changed};
+
+    const auto [it, fresh] =
+        by_name_.try_emplace(std::pair(pool->second, read->named.name), out_.backends.size(), rank);
+    if (fresh) out_.backends.emplace_back();
+    BackendGroup& group = out_.backends[it->second.first];
+    group.places.push_back({slot, read->named.offset});
+    if (!fresh && rank < it->second.second) return;
+    it->second.second = rank;
+    std::swap(group.places.front(), group.places.back());
+    one.places = std::move(group.places);
+    one.name = std::move(read->named.name);
+    one.pool = pool->second;
+    group = std::move(one);
+}
+
+bool InventoryTaker::step(std::uint32_t slots) {
+    if (!std::exchange(begun_, true)) begin();
+    const std::uint32_t all = table_->header().backends;
+    const std::uint32_t end = next_ + std::min(slots, all - next_);
+    for (; next_ < end; next_++) backend(next_);
+    if (next_ < all) return true;
+    const auto order = order_of(out_.backends, [](const BackendGroup& one) { return one.pool; });
+    put_in(out_.backends, order);
+    return false;
+}
+
+Inventory take_inventory(const shm::Segment& table) {
+    InventoryTaker taker(table);
+    while (taker.step(table.header().backends)) continue;
+    return std::move(taker).take();
+}
+
+void arrange(Inventory& inventory, const config::Config& config) {
+    const auto by_slot = [](std::vector<Group>& groups, const auto& things) {
+        const auto places = positions(things);
+        auto order = order_of(groups, [&](const Group& one) { return position(places, one.places.front()); });
+        put_in(groups, order);
+        return order;
+    };
+    by_slot(inventory.listeners, config.listeners);
+    by_slot(inventory.routes, config.routes);
+    by_slot(inventory.limits, config.limits);
+    const auto pools = by_slot(inventory.pools, config.pools);
+    std::vector<std::uint32_t> place_of(pools.size());
+    for (std::uint32_t i = 0; i < pools.size(); i++) place_of[pools[i]] = i;
+    for (BackendGroup& one : inventory.backends) one.pool = place_of[one.pool];
+
+    std::unordered_map<std::uint32_t, std::size_t> backends;
+    for (const config::Pool& pool : config.pools) {
+        for (const config::Backend& one : pool.backends) backends.emplace(one.slot, backends.size());
+    }
+    put_in(inventory.backends, order_of(inventory.backends, [&](const BackendGroup& one) {
+               return std::pair(one.pool, position(backends, one.places.front()));
+           }));
 }
 
 bool still(const shm::Segment& table, metrics::Scope scope, const Place& place) noexcept {
@@ -172,6 +236,7 @@ bool still(const shm::Segment& table, metrics::Scope scope, const Place& place) 
         case metrics::Scope::process: return true;
         case metrics::Scope::listener: return same(table.listener(place.slot));
         case metrics::Scope::route: return same(table.route(place.slot));
+        case metrics::Scope::limit: return same(table.limit(place.slot));
         case metrics::Scope::pool: return same(table.pool(place.slot));
         case metrics::Scope::backend:
         case metrics::Scope::backend_detail: return same(table.backend(place.slot));

@@ -7,9 +7,15 @@
 // go at any time; a page is made in one turn, and each row is shown only if it still belongs to whom it names.
 #pragma once
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "shared/config/model.h"
 #include "shared/shm/segment.h"
 
 namespace lb::admin {
@@ -32,11 +38,17 @@ struct BackendGroup {
     std::uint32_t pool = 0;  // index into Inventory::pools
     // In the pool's present list; else it serves what an older generation has open, or has left by discovery.
     bool member = false;
-    std::optional<bool>
-        discovered;  // not written in the file; nothing while the configuration in force is not known
+    bool listed = false;  // requests may go to it now
     // Of the first place:
     shm::Health health = shm::Health::checking;
+    shm::Operator operator_state = shm::Operator::ready;
+    shm::MemberOf member_of = shm::MemberOf::file;
+    std::int64_t ejected_until = 0;  // unix seconds; 0: not ejected
+    std::int64_t expires = 0;        // unix seconds at which a registration ends; 0: never
+    std::string zone;
     std::uint32_t weight = 0;
+    std::uint32_t effective_weight = 0;
+    std::uint32_t max_inflight = 0;  // 0: any number
     bool backup = false;
     std::int64_t changed = 0;        // unix seconds of the last change of health; 0: none yet
     std::vector<Address> addresses;  // none: a name that has not been resolved
@@ -45,11 +57,42 @@ struct BackendGroup {
 struct Inventory {
     std::vector<Group> listeners;
     std::vector<Group> routes;
+    std::vector<Group> limits;
     std::vector<Group> pools;
     std::vector<BackendGroup> backends;  // in the order of their pools
 };
 
+// Takes the inventory in steps, for the master, which must not spend 20 ms on 10 000 backends at one go. What comes or
+// goes between two steps may be in it or not.
+class InventoryTaker {
+ public:
+    explicit InventoryTaker(const shm::Segment& table) : table_(&table) {}
+    // Looks at so many backend slots more, the first time at all the others too. False when it is complete.
+    bool step(std::uint32_t slots);
+    Inventory take() && { return std::move(out_); }
+
+ private:
+    // How much a slot has to say about its name: the greatest speaks.
+    using Rank = std::tuple<bool, bool, std::int64_t>;
+    void begin();
+    void backend(std::uint32_t slot);
+
+    const shm::Segment* table_;
+    Inventory out_;
+    bool begun_ = false;
+    std::uint32_t next_ = 0;
+    std::map<std::uint32_t, std::uint32_t> pool_of_;  // slot to index
+    std::unordered_set<std::uint32_t> listed_;        // slots of backends that their pools hand out
+    std::map<std::pair<std::uint32_t, std::string>, std::pair<std::size_t, Rank>> by_name_;
+};
 Inventory take_inventory(const shm::Segment& table);
+
+// Puts routes, limits, pools and backends in the order of the configuration; what it does not name comes behind, in the
+// order of the slots.
+void arrange(Inventory& inventory, const config::Config& config);
+
+// The block of a pool that workers pick from, at present; null: none yet. Only within a turn.
+const shm::PublishedPool* published_of(const shm::Segment& table, const Group& pool) noexcept;
 
 // Whether a slot of this scope still has the owner that it had. Ask after reading its row.
 bool still(const shm::Segment& table, metrics::Scope scope, const Place& place) noexcept;

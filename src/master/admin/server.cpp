@@ -1,7 +1,7 @@
 // master/admin/server.cpp -- see server.h. evhttp with its limits set, on sockets that the master opened.
 //
-// Bounds: one process has at most `most_descriptors`; a connection has 10 s; a request has 8 KiB of head and no body;
-//         answers under way hold at most `most_held` bytes. A page that is expensive to make is shared by everybody who
+// Bounds: one process has at most `most_descriptors`; a connection has 10 s; a request has 8 KiB of head and 16 KiB of
+//         body, of which 4 KiB are read; 16 changes at once are asked of the master; answers under way hold at most `most_held` bytes. A page that is expensive to make is shared by everybody who
 //         asks within the time it took.
 #include "master/admin/server.h"
 
@@ -23,8 +23,11 @@
 #include <vector>
 
 #include "master/admin/api.h"
+#include "master/admin/changes.h"
+#include "master/admin/control_client.h"
 #include "master/admin/exposition.h"
 #include "master/admin/inventory.h"
+#include "master/admin/load.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/net/event_ptr.h"
@@ -39,6 +42,8 @@ using ListenerPtr = std::unique_ptr<evconnlistener, Frees<evconnlistener_free>>;
 constexpr rlim_t most_descriptors = 512;
 constexpr std::size_t most_held = 256u << 20;
 constexpr int connection_seconds = 10;
+constexpr ev_ssize_t most_received =
+    16384;  // of a body; what is longer than changes.h allows gets an answer as JSON
 constexpr Micros tick = 100'000;
 constexpr Micros finish_time = 1'000'000;  // for answers under way, once told to end
 constexpr Micros orphan_time = 5'000'000;  // without a master
@@ -52,7 +57,11 @@ constexpr std::string_view index_text =
     "/healthz  200 while this process and its master live\n"
     "/readyz   200 while traffic is welcome\n"
     "/status   processes, listeners, routes, pools and backends as JSON\n"
-    "/api      the same; /api/pools one of its lists, /api/pools/NAME one entry of it\n";
+    "/api      the same; /api/pools one of its lists, /api/pools/NAME one entry of it\n"
+    "/api/v1   the same, and\n"
+    "/api/v1/load                       the load of each pool, for autoscalers\n"
+    "/api/v1/pools/POOL/load            of one\n"
+    "/api/v1/pools/POOL/backends/NAME   PUT, PATCH, DELETE: register, change, take out; needs a token\n";
 
 struct Answer {
     int status = 200;
@@ -66,6 +75,41 @@ Answer text_answer(int status, const char* reason, std::string_view body) {
     answer.reason = reason;
     answer.body = std::make_shared<const std::string>(body);
     return answer;
+}
+
+const char* reason_of(int status) {
+    switch (status) {
+        case 200: return "OK";
+        case 400: return "Bad Request";
+        case 401: return "Unauthorized";
+        case 403: return "Forbidden";
+        case 404: return "Not Found";
+        case 405: return "Method Not Allowed";
+        case 409: return "Conflict";
+        case 413: return "Content Too Large";
+        case 503: return "Service Unavailable";
+        case 504: return "Gateway Timeout";
+        default: return "Error";
+    }
+}
+Answer json_answer(int status, std::string body) {
+    Answer answer;
+    answer.status = status;
+    answer.reason = reason_of(status);
+    answer.type = "application/json";
+    answer.body = std::make_shared<const std::string>(std::move(body));
+    return answer;
+}
+Answer refusal(int status, std::string_view why) { return json_answer(status, field_json("error", why)); }
+
+const char* method_of(evhttp_request* request) {
+    switch (evhttp_request_get_command(request)) {
+        case EVHTTP_REQ_PUT: return "PUT";
+        case EVHTTP_REQ_PATCH: return "PATCH";
+        case EVHTTP_REQ_DELETE: return "DELETE";
+        case EVHTTP_REQ_POST: return "POST";
+        default: return "";
+    }
 }
 
 // A path with %XX taken for the bytes they stand for.
@@ -90,6 +134,14 @@ class Server {
         std::shared_ptr<const std::string> body;
     };
 
+    // A change that was asked of the master, from its request to its answer.
+    struct Pending {
+        Server* server;
+        evhttp_request* request;  // null once its connection is gone
+        Change change;
+        std::size_t next = 0;  // of its lines
+    };
+
     bool listen_on(int fd);
     void on_tick();
     void on_channel();
@@ -101,6 +153,12 @@ class Server {
     Answer answer_to(std::string_view path);
     Answer metrics();
     Answer status(std::string_view path);
+    std::optional<Answer> load(std::string_view path);
+    void change(evhttp_request* request, const std::string& path);
+    void ask_next(Pending& pending);
+    void finish(Pending& pending, const Answer& answer);
+    // 404 when there is nothing that the change is about; 409 when it is of the wrong kind.
+    [[nodiscard]] std::optional<Refusal> missing(const Change& change) const;
     // The configuration in force, while it is the one that this process was started with.
     [[nodiscard]] const config::Config* present() const;
 
@@ -114,6 +172,10 @@ class Server {
     HttpPtr http_;
     EventPtr tick_;
     EventPtr messages_;
+    LoadSampler load_{table_};
+    // After http_: who still waits for the master is forgotten before its connection ends.
+    std::vector<std::unique_ptr<Pending>> pending_;
+    std::unique_ptr<ControlClient> control_;
     std::vector<evconnlistener*> listeners_;   // http_ owns them
     std::shared_ptr<const std::string> page_;  // the last /metrics
     Micros page_made_ = 0;
@@ -138,9 +200,11 @@ bool Server::start() {
         return false;
     }
     evhttp_set_max_headers_size(http_.get(), 8192);
-    evhttp_set_max_body_size(http_.get(), 0);
+    evhttp_set_max_body_size(http_.get(), most_received);
     evhttp_set_timeout(http_.get(), connection_seconds);
-    evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
+                                                EVHTTP_REQ_POST | EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE);
+    control_ = std::make_unique<ControlClient>(base_.get(), context_.config->global.control);
     evhttp_set_gencb(
         http_.get(),
         [](evhttp_request* request, void* self) { static_cast<Server*>(self)->on_request(request); }, this);
@@ -186,12 +250,13 @@ int Server::loop() {
         if (event_base_loop(base_.get(), EVLOOP_ONCE) < 0) return 1;
         column_.quiescent();
         if (end_ == 0) continue;
-        if (monotonic_now() >= end_ || (ending_ && held_answers_ == 0)) return 0;
+        if (monotonic_now() >= end_ || (ending_ && held_answers_ == 0 && pending_.empty())) return 0;
     }
 }
 
 void Server::on_tick() {
     column_.beat(monotonic_now());
+    load_.tick(monotonic_now());
     if (ending_) return;
     for (evconnlistener* listener : listeners_) evconnlistener_enable(listener);
 }
@@ -222,7 +287,8 @@ void Server::on_channel() {
             case MessageKind::serve:
             case MessageKind::unserve:
             case MessageKind::ready:
-            case MessageKind::suspect: break;  // not for this process
+            case MessageKind::suspect:
+            case MessageKind::eject: break;  // not for this process
         }
     }
 }
@@ -249,8 +315,12 @@ bool Server::allowed(evhttp_request* request) const {
 void Server::on_request(evhttp_request* request) {
     if (!allowed(request)) return send(request, text_answer(403, "Forbidden", "forbidden\n"));
     const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
-    const char* path = uri != nullptr ? evhttp_uri_get_path(uri) : nullptr;
-    send(request, answer_to(path != nullptr ? path : "/"));
+    const char* bytes = uri != nullptr ? evhttp_uri_get_path(uri) : nullptr;
+    const std::string path = bytes != nullptr ? bytes : "/";
+    const auto command = evhttp_request_get_command(request);
+    if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) return change(request, path);
+    if (auto answer = load(path)) return send(request, *answer);
+    send(request, answer_to(path));
 }
 
 Answer Server::answer_to(std::string_view path) {
@@ -274,12 +344,104 @@ const config::Config* Server::present() const {
     return generation == context_.generation ? context_.config.get() : nullptr;
 }
 
-Answer Server::status(std::string_view path) {
-    constexpr std::string_view api = "/api/";
+// The paths of /api/v1 that /api has not; everything else is the same below both.
+std::optional<Answer> Server::load(std::string_view path) {
+    if (!path.starts_with("/api/v1/")) return std::nullopt;
+    const auto parts = path_parts(path);
+    const bool all = parts && parts->size() == 1 && (*parts)[0] == "load";
+    const bool one = parts && parts->size() == 3 && (*parts)[0] == "pools" && (*parts)[2] == "load";
+    if (!all && !one) return std::nullopt;
     const Inventory inventory = take_inventory(table_);
+    if (all) return json_answer(200, load_.all(inventory, present()));
+    auto body = load_.one((*parts)[1], inventory, present());
+    return body ? json_answer(200, std::move(*body)) : refusal(404, "no such pool");
+}
+
+// --- changes --------------------------------------------------------------------------------------------------------
+
+void Server::change(evhttp_request* request, const std::string& path) {
+    evbuffer* in = evhttp_request_get_input_buffer(request);
+    std::string body(evbuffer_get_length(in), '\0');
+    evbuffer_copyout(in, body.data(), body.size());
+    const auto wanted = read_change(method_of(request), path, body);
+    const char* field = evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
+    const config::Admin& admin = context_.config->admin;
+    const auto stranger = not_authorized(field != nullptr ? field : "", admin.token_file, admin.token);
+    evkeyvalq* headers = evhttp_request_get_output_headers(request);
+    // Who may not change anything learns nothing about what there is; but a wrong path is nobody's secret.
+    if (!wanted && (wanted.error().status == 404 || wanted.error().status == 405)) {
+        if (wanted.error().allow != nullptr) evhttp_add_header(headers, "Allow", wanted.error().allow);
+        return send(request, refusal(wanted.error().status, wanted.error().error));
+    }
+    if (stranger) {
+        if (stranger->status == 401) evhttp_add_header(headers, "WWW-Authenticate", "Bearer");
+        return send(request, refusal(stranger->status, stranger->error));
+    }
+    if (!wanted) return send(request, refusal(wanted.error().status, wanted.error().error));
+    if (const auto gone = missing(wanted.value())) return send(request, refusal(gone->status, gone->error));
+
+    Pending& mine =
+        *pending_.emplace_back(std::make_unique<Pending>(Pending{this, request, wanted.value(), 0}));
+    evhttp_connection_set_closecb(
+        evhttp_request_get_connection(request),
+        [](evhttp_connection*, void* pending) { static_cast<Pending*>(pending)->request = nullptr; }, &mine);
+    ask_next(mine);
+}
+
+std::optional<Refusal> Server::missing(const Change& change) const {
+    const Inventory inventory = take_inventory(table_);
+    const auto pool = std::find_if(inventory.pools.begin(), inventory.pools.end(),
+                                   [&](const Group& one) { return one.name == change.pool; });
+    if (pool == inventory.pools.end()) return Refusal{404, "no such pool"};
+    if (change.registers) return std::nullopt;
+    const auto number = static_cast<std::size_t>(pool - inventory.pools.begin());
+    const auto backend =
+        std::find_if(inventory.backends.begin(), inventory.backends.end(), [&](const BackendGroup& one) {
+            return one.pool == number && one.name == change.backend && one.member;
+        });
+    if (backend == inventory.backends.end()) return Refusal{404, "no such backend"};
+    return std::nullopt;
+}
+
+void Server::ask_next(Pending& pending) {
+    control_->ask(pending.change.lines[pending.next],
+                  [this, &pending](const ControlClient::Outcome& outcome) {
+                      using How = ControlClient::How;
+                      switch (outcome.how) {
+                          case How::failed: return finish(pending, refusal(409, outcome.text));
+                          case How::late: return finish(pending, refusal(504, outcome.text));
+                          case How::busy:
+                          case How::unreachable: return finish(pending, refusal(503, outcome.text));
+                          case How::ok: break;
+                      }
+                      if (++pending.next < pending.change.lines.size()) return ask_next(pending);
+                      finish(pending, json_answer(200, field_json("result", outcome.text)));
+                  });
+}
+
+void Server::finish(Pending& pending, const Answer& answer) {
+    if (pending.request != nullptr) {
+        evhttp_connection_set_closecb(evhttp_request_get_connection(pending.request), nullptr, nullptr);
+        if (answer.status == 503) {
+            evhttp_add_header(evhttp_request_get_output_headers(pending.request), "Retry-After", "1");
+        }
+        send(pending.request, answer);
+    }
+    std::erase_if(pending_, [&](const std::unique_ptr<Pending>& each) { return each.get() == &pending; });
+}
+
+Answer Server::status(std::string_view path) {
+    // What a path below /api/v1 or /api asks for; nothing for the whole.
+    std::optional<std::string_view> wanted;
+    if (path != "/status" && path != "/api" && path != "/api/v1") {
+        constexpr std::string_view versioned = "/api/v1/", plain = "/api/";
+        wanted = path.substr((path.starts_with(versioned) ? versioned : plain).size());
+    }
+    Inventory inventory = take_inventory(table_);
+    if (const config::Config* config = present()) arrange(inventory, *config);
     const Moment moment{table_, inventory, present(), std::time(nullptr), monotonic_now()};
     const std::optional<std::string> body =
-        path.starts_with(api) ? part_json(moment, decoded(path.substr(api.size()))) : status_json(moment);
+        wanted ? part_json(moment, decoded(*wanted)) : status_json(moment);
     if (!body) return text_answer(404, "Not Found", "not found\n");
     Answer answer = text_answer(200, "OK", *body);
     answer.type = "application/json";

@@ -1,19 +1,26 @@
-// master/cli/control.cpp -- lb -s NAME and lb explain: ask the running master and show what it answers.
+// master/cli/control.cpp -- lb -s NAME, lb explain, lb status and lb backend: ask the running master and show what it answers.
 // Owns:  the client's end of the control socket (shared/process/control.h is the protocol).
 // Never: waits more than 5 seconds for the connection; ends before the master has said how it went.
 #include "shared/process/control.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "master/cli/options.h"
+#include "master/cli/status_table.h"
 #include "shared/net/fd.h"
 #include "shared/net/socket.h"
 
@@ -22,8 +29,10 @@ namespace {
 
 constexpr timeval patience{5, 0};
 
+// What cannot be written leaves ferror() behind: a full disk must neither end lb -s with a signal nor look like success.
 void say(std::FILE* where, std::string_view text) {
-    fmt::print(where, "{}\n", text);
+    (void)std::fwrite(text.data(), 1, text.size(), where);
+    (void)std::fputc('\n', where);
     std::fflush(where);  // progress must be seen as it comes, through a pipe too
 }
 
@@ -57,10 +66,20 @@ Result<Fd, std::string> connect_to(const std::string& path) {
     return Failed{fmt::format("cannot speak to lb (control socket {}): {}", path, errno_text(error))};
 }
 
+// What becomes of an answer that is not an error.
+struct Shown {
+    std::function<void(std::string_view)> info;
+    std::function<void(std::string_view)> outcome;  // the last line, when it is a good one
+};
+void say_out(std::string_view text) { say(stdout, text); }
+void say_nothing(std::string_view) {}
+const Shown all{say_out, say_out};
+const Shown nothing{say_nothing, say_nothing};
+
 // Shows one line of the answer; the exit status when it is the last one.
-std::optional<int> show_line(std::string_view line, bool quiet) {
+std::optional<int> show_line(std::string_view line, const Shown& shown) {
     if (line.starts_with(control::info)) {
-        if (!quiet) say(stdout, line.substr(control::info.size()));
+        shown.info(line.substr(control::info.size()));
         return std::nullopt;
     }
     if (line.starts_with(control::error)) {
@@ -68,16 +87,16 @@ std::optional<int> show_line(std::string_view line, bool quiet) {
         return std::nullopt;
     }
     if (line.starts_with(control::ok)) {
-        if (!quiet) say(stdout, line.substr(control::ok.size()));
+        shown.outcome(line.substr(control::ok.size()));
         return 0;
     }
     if (line.starts_with(control::failed)) return fail(line.substr(control::failed.size()));
     return fail("what answers at the control socket is no lb");
 }
 
-int show_answer(int fd, bool quiet) {
+int show_answer(int fd, const Shown& shown) {
     std::string pending;
-    char block[4096];
+    char block[65536];
     while (true) {
         const ssize_t got = read(fd, block, sizeof block);
         if (got < 0 && errno == EINTR) continue;
@@ -88,7 +107,7 @@ int show_answer(int fd, bool quiet) {
         pending.append(block, static_cast<std::size_t>(got));
         std::size_t start = 0;
         for (std::size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
-            if (const auto status = show_line(std::string_view(pending).substr(start, end - start), quiet))
+            if (const auto status = show_line(std::string_view(pending).substr(start, end - start), shown))
                 return *status;
         }
         pending.erase(0, start);
@@ -97,7 +116,7 @@ int show_answer(int fd, bool quiet) {
 }
 
 // One request line to the master that these settings mean, and its whole answer.
-int ask(const config::Source& source, std::string request, bool quiet) {
+int ask(const config::Source& source, std::string request, const Shown& shown) {
     const auto path = config::load_control(source);
     if (!path) {
         for (const config::ConfigError& error : path.error())
@@ -115,12 +134,47 @@ int ask(const config::Source& source, std::string request, bool quiet) {
         return fail(
             fmt::format("cannot speak to lb (control socket {}): {}", path.value(), errno_text(errno)));
     }
-    return show_answer(fd.get(), quiet);
+    const int status = show_answer(fd.get(), shown);
+    return status == 0 && std::ferror(stdout) != 0 ? fail("standard output cannot be written") : status;
 }
 
 }  // namespace
 
-int send_signal(const Options& options) { return ask(options.source, options.signal, options.quiet); }
+int send_signal(const Options& options) {
+    return ask(options.source, options.signal, options.quiet ? nothing : all);
+}
+
+int change_backends(const Options& options) {
+    // What export prints goes into a file: no word of ours among it.
+    const bool exports = options.request == "backend\texport";
+    return ask(options.source, options.request,
+               options.quiet ? nothing
+               : exports     ? Shown{say_out, say_nothing}
+                             : all);
+}
+
+int show_status(const Options& options) {
+    constexpr std::string_view request = "status\tjson";
+    std::string page;
+    const auto keep = [&](std::string_view line) { page.append(line).push_back('\n'); };
+    // Whole or not at all: half a page is no JSON.
+    if (const int failed = ask(options.source, std::string(request), {keep, say_nothing}); failed != 0)
+        return failed;
+    std::string text = std::move(page);
+    if (!options.json) {
+        const bool terminal = isatty(STDOUT_FILENO) == 1;
+        const char* no_color = std::getenv("NO_COLOR");  // https://no-color.org
+        winsize window{};
+        const bool measured = terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+        const auto table =
+            status_table(text, {std::time(nullptr), measured ? window.ws_col : std::size_t{100},
+                                terminal && (no_color == nullptr || *no_color == '\0')});
+        if (!table) return fail(table.error());
+        text = table.value();
+    }
+    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+    return std::fflush(stdout) == 0 && written ? 0 : fail("standard output cannot be written");
+}
 
 int explain(const Options& options) {
     constexpr int usage_error = 2;
@@ -136,7 +190,7 @@ int explain(const Options& options) {
                 line.size(), control::max_request - 1));
         return usage_error;
     }
-    return ask(options.source, std::move(line), options.quiet);
+    return ask(options.source, std::move(line), all);
 }
 
 }  // namespace lb::cli

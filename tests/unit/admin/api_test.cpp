@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -29,7 +30,17 @@ TEST(Status, tells_what_runs) {
     sick.backup = 1;
     sick.changed = 1500;
     sick.check_reason = table.text("connection refused");
-    table.backend(2, 0, "a1", shm::Health::up, "10.0.0.1:8081");
+    sick.ejected_until = 1612;
+    shm::BackendSlot& well = table.backend(2, 0, "a1", shm::Health::up, "10.0.0.1:8081");
+    well.operator_state = shm::Operator::drain;
+    well.member_of = shm::MemberOf::registry;
+    well.expires = 1700;
+    well.zone = table.text("west");
+    well.max_inflight = 30;
+    well.effective_weight = 1;
+    table.segment.pool(0).panic = 1;
+    table.publish(0, {2});
+    table.limit(0, "per_client");
     table.process(0, shm::Role::master);
     shm::Column worker = table.process(1, shm::Role::worker, 3, now - 150'000);
     table.process(2, shm::Role::worker, 2, now + 5);
@@ -40,6 +51,11 @@ TEST(Status, tells_what_runs) {
     worker.add<"lb_listener_requests_total">(0, 5, 1);
     worker.add<"lb_requests_total">(0, 2, 7);
     worker.add<"lb_retries_total">(0);
+    worker.add<"lb_reloads_total">(0, 1, 2);
+    worker.add<"lb_pool_queued">(0, 0, 2);
+    worker.add<"lb_pool_saturated_total">(0, 0, 4);
+    worker.add<"lb_limit_requests_total">(0, metrics::limit_refused, 6);
+    worker.add<"lb_limit_evictions_total">(0);
     worker.add<"lb_backend_in_flight">(4, 0, 3);
     worker.add<"lb_backend_requests_total">(4, 2, 10);
     worker.add<"lb_backend_requests_total">(4, 5, 1);
@@ -52,6 +68,10 @@ TEST(Status, tells_what_runs) {
     EXPECT_EQ(status["start_time"], 1000);
     EXPECT_EQ(status["uptime_seconds"], 600);
     EXPECT_EQ(status["stopping"], false);
+    EXPECT_EQ(status["reloads"], 0);
+    EXPECT_EQ(status["failed_reloads"], 2);
+    EXPECT_EQ(status["master"], 1000);
+    EXPECT_EQ(status["admin"], nullptr);
     EXPECT_EQ(status["workers"], json::parse(R"([
         {"number":1,"pid":1001,"generation":3,"state":"serving","heartbeat_age_ms":150},
         {"number":2,"pid":1002,"generation":2,"state":"draining","heartbeat_age_ms":0},
@@ -60,13 +80,107 @@ TEST(Status, tells_what_runs) {
               json::parse(R"([{"name":"web","connections":2,"tunnels":0,"requests":9}])"));
     EXPECT_EQ(status["routes"], json::array());
     EXPECT_EQ(status["pools"], json::parse(R"([
-        {"name":"app","requests":7,"retries":1,"unresolved":[],"backends":[
-            {"name":"a1","addresses":["10.0.0.1:8081"],"health":"up","member":true,"weight":1,
-             "backup":false,"in_flight":0,"requests":0,"failures":0,"changed":null,"check_reason":null},
-            {"name":"a2","addresses":["[::1]:8082"],"health":"down","member":true,"weight":5,
-             "backup":true,"in_flight":3,"requests":11,"failures":2,"changed":1500,
+        {"name":"app","requests":7,"retries":1,"queued":2,"saturated":4,"usable":1,"panic":true,
+         "unresolved":[],"backends":[
+            {"name":"a1","addresses":["10.0.0.1:8081"],"health":"up","state":"drain","ejected_until":null,
+             "member":true,"member_of":"registry","expires":1700,"zone":"west","weight":1,"effective_weight":1,
+             "max_inflight":30,"backup":false,"in_flight":0,"requests":0,"failures":0,"changed":null,
+             "check_reason":null},
+            {"name":"a2","addresses":["[::1]:8082"],"health":"down","state":"ready","ejected_until":1612,
+             "member":true,"member_of":"file","expires":null,"zone":null,"weight":5,"effective_weight":0,
+             "max_inflight":null,"backup":true,"in_flight":3,"requests":11,"failures":2,"changed":1500,
              "check_reason":"connection refused"}]},
-        {"name":"empty","requests":0,"retries":0,"unresolved":[],"backends":[]}])"));
+        {"name":"empty","requests":0,"retries":0,"queued":0,"saturated":0,"usable":0,"panic":false,
+         "unresolved":[],"backends":[]}])"));
+    EXPECT_EQ(status["limits"], json::parse(R"([
+        {"name":"per_client","passed":0,"refused":6,"would_refuse":0,"evictions":1}])"));
+}
+
+TEST(Status, comes_in_pieces_of_whole_lines_that_make_the_same_page) {
+    TableForTest table;
+    table.listener(0, "web");
+    table.pool(0, "none");
+    table.pool(1, "app");
+    table.pool(2, "one");
+    for (std::uint32_t i = 0; i < 23; i++) table.backend(i, 1, "b" + std::to_string(i));
+    table.backend(30, 2, "c");
+    const Inventory whole = take_inventory(table.segment);
+    const Moment moment{table.segment, whole, nullptr, 1600, now};
+    const std::string page = status_json(moment);
+    EXPECT_EQ(json::parse(page)["pools"][1]["backends"].size(), 23u);
+
+    InventoryTaker taker(table.segment);
+    int steps = 1;
+    while (taker.step(10)) steps++;
+    EXPECT_EQ(steps, 7) << "64 slots";
+    const Inventory same = std::move(taker).take();
+    for (const std::size_t backends : {1u, 5u, 23u, 1000u}) {
+        StatusPage pieces({table.segment, same, nullptr, 1600, now});
+        std::string text;
+        for (bool more = true; more;) {
+            std::string piece;
+            more = pieces.next(piece, backends);
+            EXPECT_TRUE(piece.ends_with('\n')) << piece;
+            EXPECT_LE(std::count(piece.begin(), piece.end(), '\n'), 12 + static_cast<long>(backends));
+            text += piece;
+        }
+        EXPECT_EQ(text, page) << backends;
+    }
+}
+
+TEST(Status, no_line_is_longer_than_the_control_socket_takes) {
+    TableForTest table(2048);
+    table.pool(0, "app");
+    for (std::uint32_t i = 0; i < 2000; i++) {
+        table.backend(i, 0, "nowhere" + std::to_string(i) + ".example:80", shm::Health::down, "");
+    }
+    const Inventory inventory = take_inventory(table.segment);
+    const std::string page = status_json({table.segment, inventory, nullptr, 0, now});
+    EXPECT_EQ(json::parse(page)["pools"][0]["unresolved"].size(), 2000u);
+    for (std::size_t at = 0, end; (end = page.find('\n', at)) != std::string::npos; at = end + 1) {
+        ASSERT_LE(end - at, StatusPage::longest_line);
+    }
+}
+
+TEST(Status, is_in_the_order_of_the_configuration_where_that_is_known) {
+    TableForTest table;
+    table.pool(0, "b");
+    table.pool(1, "a");
+    table.pool(2, "gone");
+    table.backend(5, 1, "a1");
+    table.backend(2, 1, "a2");
+    table.backend(3, 1, "found");
+    table.backend(1, 0, "b1");
+    table.limit(1, "second");
+    table.limit(2, "first");
+    config::Config config;
+    config.pools.resize(2);
+    config.pools[0].slot = 1;
+    config.pools[0].backends.resize(2);
+    config.pools[0].backends[0].slot = 5;
+    config.pools[0].backends[1].slot = 2;
+    config.pools[0].balance.policy = config::Policy::p2c;
+    config.pools[0].target_inflight = 12;
+    config.pools[1].slot = 0;
+    config.pools[1].backends.resize(1);
+    config.pools[1].backends[0].slot = 1;
+    config.limits.resize(2);
+    config.limits[0].slot = 2;
+    config.limits[1].slot = 1;
+    Inventory inventory = take_inventory(table.segment);
+    arrange(inventory, config);
+    const json status = json::parse(status_json({table.segment, inventory, &config, 0, now}));
+    std::string names;
+    for (const json& pool : status["pools"]) {
+        names += pool["name"].get<std::string>() + ":";
+        for (const json& backend : pool["backends"]) names += " " + backend["name"].get<std::string>();
+        names += "; ";
+    }
+    EXPECT_EQ(names, "a: a1 a2 found; b: b1; gone:; ");
+    EXPECT_EQ(status["limits"][0]["name"], "first");
+    EXPECT_EQ(status["pools"][0]["policy"], "p2c");
+    EXPECT_EQ(status["pools"][0]["target_inflight"], 12);
+    EXPECT_EQ(status["pools"][1]["target_inflight"], nullptr);
 }
 
 TEST(Status, tells_what_routes_do_while_the_configuration_in_force_is_known) {

@@ -61,6 +61,7 @@ TEST_F(ExpositionTest, an_empty_table_has_the_metrics_of_the_process) {
 TEST_F(ExpositionTest, has_each_row_of_the_catalog_with_its_type_and_help) {
     table.listener(0, "web");
     table.route(0, "api");
+    table.limit(0, "per_client");
     table.pool(0, "app");
     table.backend(0, 0, "a1");
     table.process(0, shm::Role::master);
@@ -125,6 +126,39 @@ TEST_F(ExpositionTest, routes_have_rows_of_their_own) {
     EXPECT_EQ(value("lb_route_mirrored_total{route=\"api\",result=\"sent\"}"), "0");
     EXPECT_EQ(value("lb_route_request_duration_seconds_bucket{route=\"api\",le=\"0.001\"}"), "1");
     EXPECT_EQ(value("lb_route_requests_total{route=\"old\",class=\"2xx\"}"), "absent");
+}
+
+TEST_F(ExpositionTest, limits_have_rows_of_their_own) {
+    table.limit(2, "per_client");
+    shm::Column worker = table.process(1, shm::Role::worker);
+    worker.add<"lb_limit_requests_total">(2, metrics::limit_refused, 5);
+    worker.add<"lb_limit_evictions_total">(2);
+    page();
+    EXPECT_EQ(value("lb_limit_requests_total{limit=\"per_client\",result=\"refused\"}"), "5");
+    EXPECT_EQ(value("lb_limit_requests_total{limit=\"per_client\",result=\"passed\"}"), "0");
+    EXPECT_EQ(value("lb_limit_evictions_total{limit=\"per_client\"}"), "1");
+}
+
+TEST_F(ExpositionTest, states_of_pools_and_backends_are_read_from_their_slots) {
+    table.pool(0, "app");
+    table.segment.pool(0).panic = 1;
+    table.pool(1, "calm");
+    shm::BackendSlot& one = table.backend(3, 0, "a1");
+    one.operator_state = shm::Operator::maint;
+    shm::BackendSlot& other = table.backend(4, 0, "a2");
+    other.ejected_until = 1'700'000'000;
+    other.effective_weight = 40;
+    table.publish(0, {3, 4});
+    page();
+    EXPECT_EQ(value("lb_pool_panic{pool=\"app\"}"), "1");
+    EXPECT_EQ(value("lb_pool_panic{pool=\"calm\"}"), "0");
+    EXPECT_EQ(value("lb_pool_usable_backends{pool=\"app\"}"), "2");
+    EXPECT_EQ(value("lb_pool_usable_backends{pool=\"calm\"}"), "0");
+    EXPECT_EQ(value("lb_backend_operator_state{pool=\"app\",backend=\"a1\"}"), "2");
+    EXPECT_EQ(value("lb_backend_operator_state{pool=\"app\",backend=\"a2\"}"), "0");
+    EXPECT_EQ(value("lb_backend_ejected{pool=\"app\",backend=\"a1\"}"), "0");
+    EXPECT_EQ(value("lb_backend_ejected{pool=\"app\",backend=\"a2\"}"), "1");
+    EXPECT_EQ(value("lb_backend_effective_weight{pool=\"app\",backend=\"a2\"}"), "40");
 }
 
 TEST_F(ExpositionTest, a_backend_that_came_while_lb_ran_is_shown_and_one_that_went_is_not) {

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -126,6 +127,15 @@ class AdminTest : public testing::Test {
         say(fd, method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         return rest(fd);
     }
+    // A request with a body and the token.
+    [[nodiscard]] std::string tell(const std::string& method, const std::string& target,
+                                   const std::string& json, const std::string& token = "s3cret") const {
+        const Fd fd = connection();
+        say(fd, fmt::format("{} {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n"
+                            "Content-Length: {}\r\n\r\n{}",
+                            method, target, token, json.size(), json));
+        return rest(fd);
+    }
     static std::string body(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
     // Processor time that the admin process has used.
     [[nodiscard]] Micros cpu_time() const {
@@ -212,6 +222,168 @@ TEST_F(AdminTest, refuses_other_methods_bodies_and_large_heads) {
     say(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + std::string(9'000, 'x') + "\r\n\r\n");
     EXPECT_THAT(rest(fd), testing::Not(HasSubstr("200 OK")));
     EXPECT_EQ(body(ask("/healthz")), "ok\n");
+}
+
+// A master's control socket, played by the test: reads one line a connection, writes the answer, closes.
+class FakeMaster {
+ public:
+    FakeMaster() : directory_("/tmp/lb-admin-XXXXXX") {
+        EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+        path = directory_ + "/control";
+        sockaddr_un at{};
+        at.sun_family = AF_UNIX;
+        path.copy(at.sun_path, sizeof at.sun_path - 1);
+        listening_ = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        EXPECT_EQ(bind(listening_.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+        EXPECT_EQ(listen(listening_.get(), 64), 0);
+    }
+    ~FakeMaster() {
+        unlink(path.c_str());
+        rmdir(directory_.c_str());
+    }
+    // The next request; its answer is what `say` gives.
+    std::string answer(const std::string& text) {
+        asked_ = Fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        std::string line;
+        for (char c = 0; recv(asked_.get(), &c, 1, 0) == 1 && c != '\n';) line += c;
+        EXPECT_EQ(send(asked_.get(), text.data(), text.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(text.size()));
+        if (!text.empty()) asked_.reset();
+        return line;
+    }
+    void hang_up() { asked_.reset(); }
+    std::string path;
+
+ private:
+    std::string directory_;
+    Fd listening_, asked_;
+};
+
+class AdminChanges : public AdminTest {
+ protected:
+    AdminChanges() {
+        table.pool(0, "app");
+        table.backend(0, 0, "a1");
+        config->admin.token_file = "/etc/lb/admin.token";
+        config->admin.token = "s3cret";
+        config->global.control = fake.path;
+    }
+    static std::string error_of(const std::string& answer) {
+        const auto json = nlohmann::json::parse(body(answer), nullptr, false);
+        return json.is_object() && json.contains("error") ? json["error"].get<std::string>()
+                                                          : "no error: " + answer;
+    }
+    FakeMaster fake;
+    const std::string a1 = "/api/v1/pools/app/backends/a1";
+};
+
+TEST_F(AdminChanges, go_to_the_master_and_its_word_is_the_answer) {
+    start();
+    auto answer = std::async(std::launch::async, [&] {
+        return tell("PUT", "/api/v1/pools/app/backends/10.0.0.7%3A80",
+                    R"({"address":"10.0.0.7:80","ttl":"30s"})");
+    });
+    EXPECT_EQ(fake.answer("info one moment\nok registered\n"),
+              "backend\tregister\tapp\t10.0.0.7:80\t10.0.0.7:80\t1\t30000");
+    std::string said = answer.get();
+    EXPECT_THAT(said, StartsWith("HTTP/1.1 200 OK\r\n"));
+    EXPECT_EQ(nlohmann::json::parse(body(said))["result"], "registered");
+
+    answer = std::async(std::launch::async, [&] { return tell("DELETE", a1, ""); });
+    EXPECT_EQ(fake.answer("error app/a1: is in the file\nfailed nothing was changed\n"),
+              "backend\tderegister\tapp\ta1");
+    said = answer.get();
+    EXPECT_THAT(said, StartsWith("HTTP/1.1 409 "));
+    EXPECT_EQ(error_of(said), "app/a1: is in the file; nothing was changed");
+
+    answer =
+        std::async(std::launch::async, [&] { return tell("PATCH", a1, R"({"state":"drain","weight":3})"); });
+    EXPECT_EQ(fake.answer("ok\x20\n"), "backend\tweight\tapp/a1\t3");
+    EXPECT_EQ(fake.answer("ok app/a1 drains\n"), "backend\tdrain\tapp/a1\t");
+    EXPECT_THAT(answer.get(), HasSubstr("app/a1 drains"));
+    EXPECT_EQ(body(ask("/healthz")), "ok\n");
+}
+
+TEST_F(AdminChanges, need_the_token_and_something_to_change) {
+    start();
+    const std::string put = R"({"address":"10.0.0.7:80","ttl":30})";
+    const std::string stranger = tell("PUT", a1, put, "guess");
+    EXPECT_THAT(stranger, StartsWith("HTTP/1.1 401 "));
+    EXPECT_THAT(stranger, HasSubstr("\r\nWWW-Authenticate: Bearer\r\n"));
+    EXPECT_THAT(ask(a1, "DELETE"), StartsWith("HTTP/1.1 401 "));
+    EXPECT_THAT(tell("PUT", "/api/v1/pools/none/backends/a", put), StartsWith("HTTP/1.1 404 "));
+    EXPECT_THAT(tell("PATCH", "/api/v1/pools/app/backends/none", R"({"state":"maint"})"),
+                StartsWith("HTTP/1.1 404 "));
+    EXPECT_THAT(error_of(tell("PUT", a1, "{")), HasSubstr("no JSON object"));
+    EXPECT_THAT(tell("PUT", a1, std::string(5000, ' ')), StartsWith("HTTP/1.1 413 "));
+    EXPECT_THAT(tell("PUT", a1, std::string(20'000, ' ')), StartsWith("HTTP/1.1 413 "));
+    const std::string post = tell("POST", a1, put);
+    EXPECT_THAT(post, StartsWith("HTTP/1.1 405 "));
+    EXPECT_THAT(post, HasSubstr("\r\nAllow: PUT, PATCH, DELETE\r\n"));
+}
+
+TEST_F(AdminChanges, are_off_without_a_token_file) {
+    config->admin.token_file.clear();
+    config->admin.token.clear();
+    start();
+    const std::string answer = tell("PATCH", a1, R"({"state":"maint"})", "");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 403 "));
+    EXPECT_THAT(error_of(answer), HasSubstr("token_file"));
+}
+
+TEST_F(AdminChanges, do_not_hold_up_anything_while_the_master_thinks) {
+    start();
+    const Micros begun = monotonic_now();
+    auto answer = std::async(std::launch::async, [&] { return tell("PATCH", a1, R"({"state":"maint"})"); });
+    fake.answer("");  // it has the request and says nothing
+    EXPECT_EQ(body(ask("/healthz")), "ok\n");
+    EXPECT_LT(monotonic_now() - begun, 3'000'000);
+    EXPECT_THAT(answer.get(), StartsWith("HTTP/1.1 504 "));
+    EXPECT_GE(monotonic_now() - begun, 4'900'000);
+}
+
+TEST_F(AdminChanges, tell_that_the_master_cannot_be_asked) {
+    start();
+    auto answer = std::async(std::launch::async, [&] { return tell("PATCH", a1, R"({"state":"maint"})"); });
+    fake.answer("");
+    fake.hang_up();
+    EXPECT_THAT(answer.get(), StartsWith("HTTP/1.1 503 "));
+    unlink(fake.path.c_str());
+    EXPECT_THAT(tell("PATCH", a1, R"({"state":"maint"})"), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(AdminChanges, are_bounded_and_clients_that_leave_are_forgotten) {
+    start();
+    {
+        std::vector<Fd> many;
+        for (int i = 0; i < 16; i++) {
+            many.push_back(connection());
+            say(many.back(), "DELETE " + a1 + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\n\r\n");
+        }
+        EXPECT_TRUE(until([&] { return tell("DELETE", a1, "").starts_with("HTTP/1.1 503 "); }));
+    }
+    EXPECT_EQ(body(ask("/healthz")), "ok\n") << "though their clients are gone";
+    for (int i = 0; i < 16; i++) fake.answer("ok gone\n");
+    auto answer = std::async(std::launch::async, [&] { return tell("DELETE", a1, ""); });
+    fake.answer("ok gone\n");
+    EXPECT_THAT(answer.get(), HasSubstr("HTTP/1.1 "));
+    ASSERT_TRUE(master.send({MessageKind::drain, 0, 5000}));
+    EXPECT_EQ(ended(), 0);
+}
+
+TEST_F(AdminTest, serves_the_load_of_pools_and_the_same_below_v1) {
+    table.pool(0, "app/x");
+    start();
+    const std::string one = ask("/api/v1/pools/app%2Fx/load");
+    EXPECT_THAT(one, HasSubstr("\r\nContent-Type: application/json\r\n"));
+    EXPECT_EQ(nlohmann::json::parse(body(one))["pool"], "app/x");
+    EXPECT_TRUE(until([&] {
+        return nlohmann::json::parse(body(ask("/api/v1/load")))[0]["window_seconds"].get<double>() > 0.9;
+    })) << "a sample each second";
+    EXPECT_THAT(ask("/api/v1/pools/none/load"), StartsWith("HTTP/1.1 404 "));
+    EXPECT_EQ(nlohmann::json::parse(body(ask("/api/v1/pools")))[0]["name"], "app/x");
+    EXPECT_EQ(nlohmann::json::parse(body(ask("/api/v1/pools/app%2Fx")))["name"], "app/x");
+    EXPECT_EQ(nlohmann::json::parse(body(ask("/api/v1")))["pools"][0]["name"], "app/x");
 }
 
 TEST_F(AdminTest, answers_only_whom_the_configuration_allows) {

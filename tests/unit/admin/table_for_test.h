@@ -17,7 +17,7 @@ namespace lb::admin {
 class TableForTest {
  public:
     explicit TableForTest(std::uint32_t backends = 64)
-        : segment(make({8, 16, 16, 16, backends, 16u << 20})) {}
+        : segment(make({8, 16, 16, 16, 16, backends, 16, 16u << 20})) {}
 
     std::uint64_t text(std::string_view s) {
         const auto offset = block(sizeof(shm::TextBlock) + s.size());
@@ -34,6 +34,10 @@ class TableForTest {
     void route(std::uint32_t slot, std::string_view name) {
         segment.route(slot).name = text(name);
         segment.route(slot).state = shm::SlotState::used;
+    }
+    void limit(std::uint32_t slot, std::string_view name) {
+        segment.limit(slot).name = text(name);
+        segment.limit(slot).state = shm::SlotState::used;
     }
     void pool(std::uint32_t slot, std::string_view name) {
         segment.pool(slot).name = text(name);
@@ -65,12 +69,18 @@ class TableForTest {
     }
     // The backends that a pool hands out.
     void publish(std::uint32_t pool, const std::vector<std::uint32_t>& slots) {
-        const auto offset = block(sizeof(shm::PublishedPool) + slots.size() * sizeof(shm::Eligible));
-        const shm::PublishedPool head{static_cast<std::uint32_t>(slots.size()), 0, 0, 0};
+        const auto count = static_cast<std::uint32_t>(slots.size());
+        const auto offset = block(sizeof(shm::PublishedPool) + sizeof(shm::PublishedGroup) +
+                                  slots.size() * sizeof(shm::Eligible));
+        const shm::PublishedPool head{count, count, 1, 0, 0, 0, 0, 0};
+        shm::PublishedGroup group{};
+        group.count = count;
+        group.eligible_at = sizeof head + sizeof group;
         std::memcpy(arena(offset), &head, sizeof head);
+        std::memcpy(arena(offset) + sizeof head, &group, sizeof group);
         for (std::size_t i = 0; i < slots.size(); i++) {
             const shm::Eligible one{slots[i], 1, 1, 0};
-            std::memcpy(arena(offset) + sizeof head + i * sizeof one, &one, sizeof one);
+            std::memcpy(arena(offset) + group.eligible_at + i * sizeof one, &one, sizeof one);
         }
         segment.pool(pool).published = offset;
     }

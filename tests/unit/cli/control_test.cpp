@@ -59,7 +59,10 @@ class Control : public testing::Test {
         });
         testing::internal::CaptureStdout();
         testing::internal::CaptureStderr();
-        const int status = options_.action == Action::explain ? explain(options_) : send_signal(options_);
+        const int status = options_.action == Action::explain   ? explain(options_)
+                           : options_.action == Action::status  ? show_status(options_)
+                           : options_.action == Action::backend ? change_backends(options_)
+                                                                : send_signal(options_);
         request_ = request.get();
         take();
         return status;
@@ -167,6 +170,36 @@ TEST_F(Control, ExplainRefusesWhatTheLineCannotHold) {
     EXPECT_EQ(
         err_,
         "lb: the request is too long to be explained: 4096 bytes where the control socket takes 4095\n");
+}
+
+TEST_F(Control, StatusIsATableOrTheJsonAsItCame) {
+    options_.action = Action::status;
+    const std::vector<std::string> answer{
+        "info {\ninfo  \"version\": \"9\",\ninfo  \"pools\": []\ninfo }\nok \n"};
+    EXPECT_EQ(ask(answer), 0);
+    EXPECT_EQ(request_, "status\tjson\n");
+    EXPECT_THAT(out_, StartsWith("lb 9  up 0s"));
+    EXPECT_EQ(out_.find('\x1b'), std::string::npos) << "this is no terminal";
+    options_.json = true;
+    EXPECT_EQ(unlink(path_.c_str()), 0);
+    EXPECT_EQ(ask(answer), 0);
+    EXPECT_EQ(out_, "{\n \"version\": \"9\",\n \"pools\": []\n}\n");
+    EXPECT_EQ(unlink(path_.c_str()), 0);
+    EXPECT_EQ(ask({"info {\nfailed starting\n"}), 1);
+    EXPECT_EQ(out_, "");
+    EXPECT_EQ(err_, "lb: starting\n");
+}
+
+TEST_F(Control, BackendShowsProgressAndExportOnlyTheLines) {
+    options_.action = Action::backend;
+    options_.request = "backend\tdrain\tapp/a1\t0";
+    EXPECT_EQ(ask({"info app/a1: 3 in flight\n", "ok app/a1 is drained\n"}), 0);
+    EXPECT_EQ(request_, "backend\tdrain\tapp/a1\t0\n");
+    EXPECT_EQ(out_, "app/a1: 3 in flight\napp/a1 is drained\n");
+    options_.request = "backend\texport";
+    EXPECT_EQ(unlink(path_.c_str()), 0);
+    EXPECT_EQ(ask({"info [pool app]\ninfo backend = 10.0.0.7:80\nok 1 change\n"}), 0);
+    EXPECT_EQ(out_, "[pool app]\nbackend = 10.0.0.7:80\n");
 }
 
 TEST_F(Control, MistakesOfTheCommandLineAreShown) {

@@ -160,12 +160,68 @@ TEST(Options, ExplainRefusesWhatIsNoRequest) {
     EXPECT_THAT(bad({"explain", "GET", "http://h/", "-t"}), HasSubstr("-t and explain exclude each other"));
     EXPECT_THAT(bad({"-s", "stop", "explain", "GET", "http://h/"}),
                 HasSubstr("-s and explain exclude each other"));
-    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-q"}), HasSubstr("-q goes with -t or -s"));
+    EXPECT_THAT(bad({"explain", "GET", "http://h/", "-q"}), HasSubstr("-q goes with -t, -s or backend"));
     EXPECT_THAT(bad({"-t", "-H", "A: b"}), HasSubstr("-H goes with explain"));
     EXPECT_THAT(bad({"--from=10.0.0.1"}), HasSubstr("--from goes with explain"));
     EXPECT_THAT(bad({"--listener=web"}), HasSubstr("--listener goes with explain"));
     EXPECT_THAT(bad({"explian", "GET", "http://h/"}),
                 HasSubstr("unknown argument 'explian'; did you mean 'explain'?"));
+}
+
+TEST(Options, StatusForPeopleAndPrograms) {
+    EXPECT_EQ(good({"status"}).action, Action::status);
+    EXPECT_FALSE(good({"status"}).json);
+    const Options options = good({"status", "--json", "-c", "x.ini"});
+    EXPECT_TRUE(options.json);
+    EXPECT_EQ(options.source.file, "x.ini");
+    EXPECT_THAT(bad({"status", "app"}), HasSubstr("unknown argument 'app'"));
+    EXPECT_THAT(bad({"--json"}), HasSubstr("--json goes with status"));
+    EXPECT_THAT(bad({"statsu"}), HasSubstr("did you mean 'status'?"));
+    EXPECT_THAT(bad({"status", "-q"}), HasSubstr("-q goes with"));
+    EXPECT_THAT(bad({"-t", "status"}), HasSubstr("-t and status exclude each other"));
+}
+
+TEST(Options, BackendBecomesALineOfTheControlSocket) {
+    const auto line = [](const std::vector<std::string>& words) {
+        const Options options = good(words);
+        EXPECT_EQ(options.action, Action::backend);
+        return options.request;
+    };
+    EXPECT_EQ(line({"backend", "drain", "app/a1"}), "backend\tdrain\tapp/a1\t");
+    EXPECT_EQ(line({"backend", "drain", "app/a1", "--wait"}), "backend\tdrain\tapp/a1\t0");
+    EXPECT_EQ(line({"-c", "x", "backend", "--wait=90s", "maint", "app/unix:/run/a"}),
+              "backend\tmaint\tapp/unix:/run/a\t90000");
+    EXPECT_EQ(line({"backend", "ready", "app/a1"}), "backend\tready\tapp/a1\t");
+    EXPECT_EQ(line({"backend", "weight", "app/a1", "5"}), "backend\tweight\tapp/a1\t5");
+    EXPECT_EQ(line({"backend", "weight", "app/a1", "default"}), "backend\tweight\tapp/a1\tdefault");
+    EXPECT_EQ(line({"backend", "add", "app", "10.0.0.7:80 weight=2 name=x"}),
+              "backend\tadd\tapp\t10.0.0.7:80 weight=2 name=x");
+    EXPECT_EQ(line({"backend", "add", "app", "10.0.0.7:80", "weight=2", "name=x"}),
+              "backend\tadd\tapp\t10.0.0.7:80 weight=2 name=x");
+    EXPECT_EQ(line({"backend", "remove", "app/a1"}), "backend\tremove\tapp/a1");
+    EXPECT_EQ(line({"backend", "export"}), "backend\texport");
+    EXPECT_TRUE(good({"backend", "-q", "export"}).quiet);
+}
+
+TEST(Options, BackendRefusesWhatTheMasterNeedNotBeAskedAbout) {
+    EXPECT_THAT(bad({"backend"}),
+                HasSubstr("backend needs an action: drain, ready, maint, weight, add, remove or export"));
+    EXPECT_THAT(bad({"backend", "drian", "app/a"}), HasSubstr("did you mean 'drain'?"));
+    EXPECT_THAT(bad({"backend", "drain"}), HasSubstr("backend drain takes a backend: drain app/a1"));
+    EXPECT_THAT(bad({"backend", "drain", "app/a", "b"}), HasSubstr("backend drain takes a backend"));
+    EXPECT_THAT(bad({"backend", "export", "app"}), HasSubstr("backend export takes nothing more"));
+    EXPECT_THAT(bad({"backend", "add", "app"}), HasSubstr("backend add takes a pool and a backend"));
+    for (const char* name : {"app", "/a", "app/"}) {
+        EXPECT_THAT(bad({"backend", "remove", name}), HasSubstr("is no backend: write POOL/NAME")) << name;
+    }
+    EXPECT_THAT(bad({"backend", "weight", "app/a", "0"}), HasSubstr("weight 0: "));
+    EXPECT_THAT(bad({"backend", "weight", "app/a", "257"}), HasSubstr("or default, for what the file says"));
+    EXPECT_THAT(bad({"backend", "drain", "app/a", "--wait=5"}), HasSubstr("--wait=5: needs a unit"));
+    EXPECT_THAT(bad({"backend", "remove", "app/a", "--wait"}), HasSubstr("--wait goes with drain and maint"));
+    EXPECT_THAT(bad({"backend", "ready", "app/a", "--wait"}), HasSubstr("--wait goes with drain and maint"));
+    EXPECT_THAT(bad({"--wait"}), HasSubstr("--wait goes with backend"));
+    EXPECT_THAT(bad({"backend", "drain", "app/a\tb"}), HasSubstr("backend takes no control bytes"));
+    EXPECT_THAT(bad({"backend", "add", "app", std::string(4096, 'x')}), HasSubstr("too long"));
 }
 
 TEST(Options, WrongOnesAreNamed) {
@@ -191,19 +247,26 @@ TEST(Options, ThatContradictAreRefused) {
     EXPECT_THAT(bad({"-h", "-v"}), HasSubstr("-h and -v exclude each other"));
     EXPECT_THAT(bad({"-c", "x", "--backends=a:1"}), HasSubstr("-c and --backends exclude each other"));
     EXPECT_THAT(bad({"--port=80"}), HasSubstr("--port goes with --backends"));
-    EXPECT_THAT(bad({"-q"}), HasSubstr("-q goes with -t or -s"));
-    EXPECT_THAT(bad({"-T", "-q"}), HasSubstr("-q goes with -t or -s"));
+    EXPECT_THAT(bad({"-q"}), HasSubstr("-q goes with -t, -s or backend"));
+    EXPECT_THAT(bad({"-T", "-q"}), HasSubstr("-q goes with -t, -s or backend"));
     EXPECT_THAT(bad({"-v", "-c", "x"}), HasSubstr("-c means nothing here"));
     EXPECT_THAT(bad({"-s", "relaod"}),
                 HasSubstr("-s relaod: must be stop, quit, reload, reopen or status; did you mean 'reload'?"));
 }
 
 TEST(Help, FitsAScreen) {
-    std::istringstream lines(help());
-    int count = 0;
-    for (std::string line; std::getline(lines, line); count++) EXPECT_LE(line.size(), 79u) << line;
-    EXPECT_LE(count, 24);
-    EXPECT_EQ(help().back(), '\n');
+    for (const char* topic : {"", "explain", "status", "backend"}) {
+        std::istringstream lines(help(topic));
+        int count = 0;
+        for (std::string line; std::getline(lines, line); count++) EXPECT_LE(line.size(), 79u) << line;
+        EXPECT_LE(count, 24) << topic;
+        EXPECT_EQ(help(topic).back(), '\n');
+    }
+    for (const std::string_view action : backend_actions)
+        EXPECT_THAT(help("backend"), HasSubstr(std::string(action)));
+    EXPECT_EQ(good({"backend", "--help"}).topic, "backend");
+    EXPECT_EQ(good({"status", "-h"}).action, Action::help);
+    EXPECT_EQ(good({"-h"}).topic, "");
 }
 
 TEST(Help, AndThePageNameEveryFlag) {
@@ -216,7 +279,8 @@ TEST(Help, AndThePageNameEveryFlag) {
     for (const Flag& flag : flags()) {
         const std::string name = "--" + std::string(flag.name);
         if (flag.name != "manual") {
-            EXPECT_THAT(help(), HasSubstr(name + " "));
+            const bool optional = flag.value.starts_with('[');
+            EXPECT_THAT(help(flag.of), HasSubstr(name + (optional ? "[=" : " ")));
         }
         const std::string entry =
             flag.letter != 0 ? std::string(".BR -") + flag.letter + " \", \" " + name : ".B";
