@@ -4,14 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <optional>
-#include <span>
-#include <unordered_map>
 #include <utility>
 
-#include "shared/balance/least_conn.h"
-#include "shared/balance/round_robin.h"
+#include "master/explain_lines.h"
+#include "master/explain_pool.h"
+#include "master/explain_rules.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "shared/http/http1_parser.h"
@@ -22,34 +20,6 @@
 
 namespace lb {
 namespace {
-
-std::string escaped(std::string_view text) {
-    std::string out;
-    text::append_escaped(out, text);
-    return out;
-}
-
-// "label     text", and further texts under the first.
-class Lines {
- public:
-    explicit Lines(std::vector<std::string>& lines) : lines_(lines) {}
-    void add(std::string_view label, std::string_view text) {
-        lines_.push_back(fmt::format("{:<10}{}", label, text));
-    }
-    // Rows of two columns, the first as wide as its longest within reason.
-    void table(std::string_view label, const std::vector<std::pair<std::string, std::string>>& rows) {
-        constexpr std::size_t widest = 40;
-        std::size_t width = 0;
-        for (const auto& row : rows) width = std::max(width, std::min(row.first.size(), widest));
-        for (const auto& [name, text] : rows) {
-            add(label, fmt::format("{:<{}}  {}", name, width, text));
-            label = "";
-        }
-    }
-
- private:
-    std::vector<std::string>& lines_;
-};
 
 // -- the request
 
@@ -187,136 +157,6 @@ Rewriting rewriting(const config::Rewrite& rewrite, const http::RequestHead& hea
     return {false, fmt::format("{}: {}{}", rule, found.in_copy() ? "taken as compared, " : "", target)};
 }
 
-// -- backends
-
-std::string utc(std::int64_t seconds) {
-    const std::time_t time = seconds;
-    std::tm parts{};
-    char text[32];
-    if (gmtime_r(&time, &parts) == nullptr) return "?";
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
-}
-
-// One pool as its workers see it at this moment.
-class PoolView {
- public:
-    PoolView(const config::Pool& pool, const shm::Segment& table, std::uint64_t seed)
-        : pool_(pool), table_(table) {
-        const auto* published =
-            table.block<shm::PublishedPool>(table.pool(pool.slot).published.load(std::memory_order_acquire));
-        if (published != nullptr) {
-            eligible_ = published->eligible();
-            schedule_ = published->schedule();
-        }
-        switch (pool.policy) {
-            case config::Policy::round_robin: find_turns(); break;
-            case config::Policy::least_conn: {
-                Random random(seed);
-                const auto in_flight = [this](std::uint32_t slot) noexcept { return load(slot); };
-                next_ = balance::pick_least_conn(eligible_, in_flight, {}, random);
-                break;
-            }
-        }
-    }
-
-    [[nodiscard]] bool usable() const noexcept { return next_.has_value(); }
-    [[nodiscard]] std::string next_name() const { return std::string(name_of(eligible_[*next_].backend)); }
-
-    [[nodiscard]] std::vector<std::pair<std::string, std::string>> rows() const {
-        std::unordered_map<std::uint32_t, std::uint32_t> places;  // slot to index into eligible_
-        for (std::uint32_t i = 0; i < eligible_.size(); i++) places.emplace(eligible_[i].backend, i);
-        std::vector<std::pair<std::string, std::string>> rows;
-        for (const config::Backend& backend : pool_.backends) {
-            const auto place = places.find(backend.slot);
-            rows.emplace_back(described(backend.slot),
-                              place == places.end() ? why_unusable(backend.slot) : why_now(place->second));
-            if (place != places.end()) places.erase(place);
-        }
-        // While a reload is under way, workers choose among the backends of the new configuration already.
-        for (std::uint32_t i = 0; i < eligible_.size(); i++) {
-            if (places.contains(eligible_[i].backend))
-                rows.emplace_back(described(eligible_[i].backend), why_now(i));
-        }
-        return rows;
-    }
-
- private:
-    [[nodiscard]] std::uint32_t load(std::uint32_t slot) const noexcept {
-        return table_.backend_cell(slot).in_flight.load(std::memory_order_relaxed);
-    }
-    [[nodiscard]] std::string_view name_of(std::uint32_t slot) const noexcept {
-        return table_.text(table_.backend(slot).name.load(std::memory_order_acquire));
-    }
-
-    // How many requests come before the turn of each.
-    void find_turns() {
-        const std::uint64_t cursor = table_.pool_cell(pool_.slot).cursor.load(std::memory_order_relaxed);
-        next_ = balance::pick_round_robin(eligible_, schedule_, cursor, {});
-        turns_.assign(eligible_.size(), 0);
-        std::vector<char> seen(eligible_.size());
-        for (std::size_t i = 0; i < schedule_.size(); i++) {
-            const std::uint32_t choice = schedule_[(cursor + i) % schedule_.size()];
-            if (std::exchange(seen[choice], 1) == 0) turns_[choice] = i;
-        }
-    }
-
-    [[nodiscard]] std::string described(std::uint32_t slot) const {
-        std::string name(name_of(slot));
-        const auto* addresses =
-            table_.block<shm::AddressBlock>(table_.backend(slot).addresses.load(std::memory_order_acquire));
-        if (addresses == nullptr || addresses->count == 0) return name + " (no address)";
-        const std::string address = to_string(addresses->data()[0]);
-        if (addresses->count > 1)
-            return name + fmt::format(" ({} and {} more)", address, addresses->count - 1);
-        return address == name ? name : name + fmt::format(" ({})", address);
-    }
-
-    [[nodiscard]] std::string why_now(std::uint32_t index) const {
-        const shm::Eligible& one = eligible_[index];
-        const bool next = next_ == index;
-        if (pool_.policy == config::Policy::round_robin) {
-            return next ? "next: it is its turn"
-                        : fmt::format("usable: its turn comes in {} request{}", turns_[index],
-                                      turns_[index] == 1 ? "" : "s");
-        }
-        const std::string carries =
-            one.weight == 1 ? fmt::format("{} in flight", load(one.backend))
-                            : fmt::format("{} in flight for weight {}", load(one.backend), one.weight);
-        if (eligible_.size() > balance::least_conn_scan) {
-            return next ? fmt::format("next: {}, the least of {} drawn by chance", carries,
-                                      balance::least_conn_samples)
-                        : fmt::format("usable: {}", carries);
-        }
-        if (next) return fmt::format("next: {}, the least", carries);
-        const shm::Eligible& best = eligible_[*next_];
-        const bool same = (std::uint64_t{load(one.backend)} + 1) * best.weight ==
-                          (std::uint64_t{load(best.backend)} + 1) * one.weight;
-        return fmt::format("usable: {}, {}", carries, same ? "as good: chance decides" : "more load");
-    }
-
-    [[nodiscard]] std::string why_unusable(std::uint32_t slot) const {
-        const shm::BackendSlot& backend = table_.backend(slot);
-        const std::string reason = escaped(table_.text(backend.check_reason.load(std::memory_order_acquire)));
-        const std::int64_t changed = backend.changed.load(std::memory_order_acquire);
-        switch (backend.health.load(std::memory_order_acquire)) {
-            case shm::Health::down:
-                return fmt::format("down{}{}{}", changed == 0 ? "" : " since " + utc(changed),
-                                   reason.empty() ? "" : ": ", reason);
-            case shm::Health::checking: return "checking: not used before its first check has passed";
-            case shm::Health::up: break;
-        }
-        const bool spare = backend.backup.load(std::memory_order_acquire) != 0 && !eligible_.empty();
-        return spare ? "backup: not used while a primary is usable" : "up, but not published yet";
-    }
-
-    const config::Pool& pool_;
-    const shm::Segment& table_;
-    std::span<const shm::Eligible> eligible_;
-    std::span<const std::uint32_t> schedule_;
-    std::optional<std::uint32_t> next_;  // index into eligible_
-    std::vector<std::size_t> turns_;     // round robin; of eligible_
-};
-
 // -- the answer
 
 class Explaining {
@@ -340,7 +180,8 @@ class Explaining {
         if (parsed.state != http::HeadResult::State::complete || parsed.consumed != written.text.size()) {
             return end(false, "that is not one request");
         }
-        say_request(head, client.value(), from);
+        append_host(client_text_, client.value());
+        say_request(head, from);
         if (head.method == http::Method::trace) return end(false, "refused with 405: TRACE");
         decide({listener.value(), head, client.value()});
     }
@@ -351,10 +192,8 @@ class Explaining {
         out_.outcome = std::move(text);
     }
 
-    void say_request(const http::RequestHead& head, const Address& client, const config::Listener& listener) {
-        std::string from;
-        append_host(from, client);
-        lines_.add("request", fmt::format("{} {} from {}", head.method_text, head.target, from));
+    void say_request(const http::RequestHead& head, const config::Listener& listener) {
+        lines_.add("request", fmt::format("{} {} from {}", head.method_text, head.target, client_text_));
         std::string scratch;
         route::HostRoom room;
         const std::string_view host = route::compared_host(head.host, room);
@@ -384,19 +223,24 @@ class Explaining {
         if (rows.empty()) rows.emplace_back("none", "there are no routes");
         lines_.table("route", rows);
         const config::Listener& listener = config_.listeners[question.listener];
+        const Asking asking{question.head, question.client, client_text_};
+        if (const auto acl = explain_acls(config_, listener, route, asking, lines_)) {
+            return end(false, fmt::format("refused with 403: acl {} denies {}", *acl, client_text_));
+        }
+        explain_limits(config_, listener, route, asking, lines_);
         if (refused(route, listener, question.head) || answered(route)) return;
         if (route == nullptr && listener.pool == config::no_index) {
             return end(false, fmt::format("404: no route, and listener {} has no pool", listener.name));
         }
         if (ends_here(question.head)) return end(true, "answer 200 of lb's own: Max-Forwards is 0");
         if (route == nullptr)
-            return show_pools({{listener.pool, 1}}, fmt::format("of listener {}", listener.name));
+            return show_pools({{listener.pool, 1}}, fmt::format("of listener {}", listener.name), asking, "");
         if (route->mirror) {
             lines_.add("mirror",
                        fmt::format("{}% of the requests to pool {}", route->mirror->share / 10'000.0,
                                    config_.pools[route->mirror->pool].name));
         }
-        show_pools(route->pools, fmt::format("of route {}", route->name));
+        show_pools(route->pools, fmt::format("of route {}", route->name), asking, route->name);
     }
 
     // By limits; `route` may be null.
@@ -435,20 +279,20 @@ class Explaining {
         return true;
     }
 
-    void show_pools(const std::vector<config::Share>& shares, const std::string& whose) {
+    void show_pools(const std::vector<config::Share>& shares, const std::string& whose, const Asking& asking,
+                    std::string_view route) {
         std::uint64_t all = 0;
         for (const config::Share& share : shares) all += share.weight;
         for (const config::Share& share : shares) {
             const config::Pool& pool = config_.pools[share.pool];
-            const PoolView view(pool, table_, seed_);
+            const PoolView view({config_, pool, asking, route, seed_, monotonic_now()}, table_);
             const std::string part =
                 shares.size() == 1 ? "" : fmt::format(": {} of {} requests, by a counter", share.weight, all);
-            const std::string_view policy = config::policy_names[static_cast<std::size_t>(pool.policy)];
+            std::string policy(config::policy_names[static_cast<std::size_t>(pool.balance.policy)]);
+            if (pool.balance.policy == config::Policy::hash) policy += " " + key_name(pool.balance.key);
             lines_.add("pool", fmt::format("{} ({}) {}{}", pool.name, policy, whose, part));
-            lines_.table("backend", view.rows());
-            end(true, view.usable()
-                          ? fmt::format("backend {} of pool {} is next", view.next_name(), pool.name)
-                          : fmt::format("503: no backend of pool {} is usable", pool.name));
+            view.say(lines_);
+            end(true, view.outcome());
         }
         if (shares.size() > 1) end(true, fmt::format("one of {} pools, by their weights", shares.size()));
     }
@@ -458,6 +302,7 @@ class Explaining {
     std::uint64_t seed_;
     Explained& out_;
     Lines lines_;
+    std::string client_text_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // master/explain.h -- what "lb explain" is told: which listener, route, pool and backend a request would take, and why each
-// other was passed over. From the running configuration and the shared table, by the code that workers decide with: the
+// other was passed over; which lists let it in and which limits count it. From the running configuration and the shared table, by the code that workers decide with: the
 // parser, the matcher, the policies.
 // Owns:  nothing.
 // Never: changes anything: no cursor moves, no place is taken. Connects to nobody; evaluates templates, but for the groups

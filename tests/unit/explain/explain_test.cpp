@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "master/table/writer.h"
 #include "shared/balance/least_conn.h"
+#include "support.h"
 
 namespace lb {
 namespace {
@@ -19,84 +19,6 @@ using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-constexpr std::uint64_t seed = 1;
-
-shm::Segment make_table() {
-    shm::Capacity capacity;
-    capacity.columns = 4;
-    capacity.routes = 10'000;
-    capacity.backends = 10'000;
-    capacity.arena = 16U << 20U;
-    auto made = shm::Segment::create(capacity);
-    EXPECT_TRUE(made.ok()) << made.error();
-    return std::move(made).value();
-}
-
-class Explain : public testing::Test {
- protected:
-    Explain() { listener("web", 80); }
-    config::Listener& listener(std::string name, std::uint16_t port) {
-        config::Listener& one = config_.listeners.emplace_back();
-        one.name = std::move(name);
-        one.traffic.max_header = 32768;
-        one.traffic.max_headers = 128;
-        one.traffic.max_body = 1000;
-        one.binds.emplace_back().address = parse_host("127.0.0.1", port).value();
-        return one;
-    }
-    // All up from the start. Address 10.0.0.<n>:80.
-    std::uint32_t pool(std::string name, const std::vector<std::string>& backends) {
-        config::Pool& one = config_.pools.emplace_back();
-        one.name = std::move(name);
-        one.check.start_up = true;
-        for (const std::string& backend : backends) {
-            config::Backend& b = one.backends.emplace_back();
-            b.name = backend;
-            b.addresses = {parse_host("10.0." + std::to_string(one.backends.size() / 250) + "." +
-                                          std::to_string(one.backends.size() % 250),
-                                      80)
-                               .value()};
-        }
-        return static_cast<std::uint32_t>(config_.pools.size() - 1);
-    }
-    config::Route& route(std::string name, std::string_view prefix) {
-        config::Route& one = config_.routes.emplace_back();
-        one.name = std::move(name);
-        if (!prefix.empty()) {
-            one.path.kind = config::Match::prefix;
-            one.path.text = prefix;
-        }
-        return one;
-    }
-    // From here on the configuration is in the table.
-    void begin() {
-        const auto adopted = writer_.adopt(config_, 1);
-        ASSERT_TRUE(adopted.ok()) << adopted.error();
-        begun_ = std::make_shared<const config::Config>(config_);
-        writer_.begin(begun_, 1);
-        writer_.flush();
-    }
-    void health(std::uint32_t pool, std::size_t backend, shm::Health health, std::string_view reason = "") {
-        writer_.set_health(slot(pool, backend), health, reason);
-        writer_.flush();
-    }
-    [[nodiscard]] std::uint32_t slot(std::uint32_t pool, std::size_t backend) const {
-        return config_.pools[pool].backends[backend].slot;
-    }
-    Explained ask(std::string_view request) { return explain(request, config_, table_, seed); }
-    // A whole answer: the lines, then "+" or "-" and the outcome.
-    std::vector<std::string> told(std::string_view request) {
-        Explained said = ask(request);
-        said.lines.push_back((said.found ? "+ " : "- ") + said.outcome);
-        return std::move(said.lines);
-    }
-
-    config::Config config_;
-    shm::Segment table_ = make_table();
-    TableWriter writer_{table_};
-    std::shared_ptr<const config::Config> begun_;
-};
 
 TEST_F(Explain, TellsTheWholeWayOfARequest) {
     const std::uint32_t app = pool("app", {"a1", "a2"});
@@ -123,9 +45,9 @@ TEST_F(Explain, ChangesNothing) {
     begin();
     for (int i = 0; i < 3; i++)
         EXPECT_EQ(ask("GET\thttp://h/\t\t").outcome, "backend a1 of pool app is next");
-    table_.pool_cell(config_.pools[app].slot).cursor.fetch_add(1);
+    table_.pool_cell(config_.pools[app].slot).cursor[0].fetch_add(1);
     EXPECT_EQ(ask("GET\thttp://h/\t\t").outcome, "backend a2 of pool app is next");
-    EXPECT_EQ(table_.pool_cell(config_.pools[app].slot).cursor.load(), 1U);
+    EXPECT_EQ(table_.pool_cell(config_.pools[app].slot).cursor[0].load(), 1U);
 }
 
 TEST_F(Explain, TurnsAreThoseOfThePublishedSchedule) {
@@ -136,10 +58,10 @@ TEST_F(Explain, TurnsAreThoseOfThePublishedSchedule) {
     // Three of four turns are a's; where b's is, the schedule says.
     const auto* published =
         table_.block<shm::PublishedPool>(table_.pool(config_.pools[app].slot).published.load());
-    const auto schedule = published->schedule();
+    const auto schedule = published->schedule(published->primaries()[0]);
     ASSERT_EQ(schedule.size(), 4U);
     for (std::uint64_t cursor = 0; cursor < 8; cursor++) {
-        table_.pool_cell(config_.pools[app].slot).cursor.store(cursor);
+        table_.pool_cell(config_.pools[app].slot).cursor[0].store(cursor);
         const char* const wanted = schedule[cursor % 4] == 0 ? "a" : "b";
         EXPECT_EQ(ask("GET\thttp://h/\t\t").outcome,
                   std::string("backend ") + wanted + " of pool app is next");
@@ -171,7 +93,7 @@ TEST_F(Explain, SaysWhyABackendIsNotUsed) {
 
 TEST_F(Explain, ComparesLoadsAsTheWorkersDo) {
     const std::uint32_t app = pool("app", {"a", "b", "c"});
-    config_.pools[app].policy = config::Policy::least_conn;
+    config_.pools[app].balance.policy = config::Policy::least_conn;
     config_.pools[app].backends[2].weight = 4;
     config_.listeners[0].pool = app;
     begin();
@@ -195,7 +117,7 @@ TEST_F(Explain, SaysThatManyAreDrawnByChance) {
     std::vector<std::string> names;
     for (std::size_t i = 0; i <= balance::least_conn_scan; i++) names.push_back("b" + std::to_string(i));
     config_.listeners[0].pool = pool("app", names);
-    config_.pools[0].policy = config::Policy::least_conn;
+    config_.pools[0].balance.policy = config::Policy::least_conn;
     begin();
     const auto said = ask("GET\thttp://h/\t\t");
     EXPECT_THAT(said.lines, testing::Contains(EndsWith("next: 0 in flight, the least of 8 drawn by chance")));
