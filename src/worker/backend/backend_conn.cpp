@@ -79,6 +79,8 @@ void BackendConn::on_io() {
             // Nothing was asked: bytes or an end here mean that this connection is of no use (a smuggled or late
             // answer must never meet the next request). The edge of becoming writable says nothing.
             if (readable_) {
+                char byte;
+                if (receive(&byte, 1).what == Received::What::end) owner_.closed_by_backend(*this);
                 owner_.forget(*this);
                 die();
             }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "shared/balance/least_conn.h"
-#include "shared/balance/round_robin.h"
 #include "shared/net/socket.h"
 
 namespace lb {
@@ -11,12 +9,21 @@ namespace {
 
 constexpr Micros recent_limit = 1'000'000;
 constexpr Micros suspect_every = 100'000;
+constexpr std::size_t looks_per_tick = 4096;  // slots: 40 000 of them in a second
 
 }  // namespace
 
 Backends::Backends(io::Io& io, const shm::Segment& table, shm::Column& column, const config::Config& config,
-                   std::uint32_t worker, std::uint32_t workers, Channel& master)
-    : io_(io), table_(table), column_(column), config_(config), master_(master), pools_(config.pools.size()) {
+                   std::uint32_t worker, std::uint32_t workers, Channel& master, const Wakeups* wakeups)
+    : io_(io),
+      table_(table),
+      column_(column),
+      config_(config),
+      master_(master),
+      places_(table, column, config, io.random),
+      queues_(table, column, config, places_, wakeups != nullptr ? *wakeups : no_wakeups_),
+      outcomes_(table, column, config, master),
+      pools_(config.pools.size()) {
     for (std::size_t i = 0; i < pools_.size(); i++) {
         // The pool's bound is for the whole node: each worker has its share, the first ones what is left over.
         // A PROXY header names one client for a whole connection: such a pool keeps none.
@@ -39,43 +46,33 @@ void Backends::drop_all(Idle& idle) {
     }
 }
 
-std::optional<BackendId> Backends::pick(std::uint32_t pool, std::span<const std::uint32_t> tried,
-                                        bool first) noexcept {
+Place Backends::reserve(std::uint32_t pool, const Preference& preference,
+                        std::span<const std::uint32_t> tried, bool first) noexcept {
     const config::Pool& settings = config_.pools[pool];
-    const auto* published = table_.block<shm::PublishedPool>(
-        table_.pool(settings.slot).published.load(std::memory_order_acquire));
-    if (published == nullptr || published->count == 0) return std::nullopt;
-    const auto* list = reinterpret_cast<const shm::Eligible*>(published + 1);
-    const std::span<const shm::Eligible> eligible(list, published->count);
-    const std::span<const std::uint32_t> schedule(
-        reinterpret_cast<const std::uint32_t*>(list + published->count), published->schedule_length);
-    std::optional<std::uint32_t> chosen;
-    switch (settings.policy) {
-        case config::Policy::round_robin: {
-            auto& cursor = table_.pool_cell(settings.slot).cursor;
-            const std::uint64_t at = first ? cursor.fetch_add(1, std::memory_order_relaxed)
-                                           : cursor.load(std::memory_order_relaxed);
-            chosen = balance::pick_round_robin(eligible, schedule, at, tried);
-            break;
-        }
-        case config::Policy::least_conn:
-            chosen = balance::pick_least_conn(
-                eligible,
-                [this](std::uint32_t slot) noexcept {
-                    return table_.backend_cell(slot).in_flight.load(std::memory_order_relaxed);
-                },
-                tried, io_.random);
-            break;
+    Place place;
+    if (first && settings.queue.size != 0 &&
+        table_.pool_cell(settings.slot).queued.load(std::memory_order_relaxed) != 0) {
+        place.pick = Pick::saturated;  // others came before
+    } else {
+        place = places_.take(pool, preference, tried, first, io_.clock.now());
     }
-    if (!chosen) return std::nullopt;
-    return BackendId{eligible[*chosen].backend, eligible[*chosen].incarnation};
+    if (first && place.pick == Pick::saturated) column_.add<"lb_pool_saturated_total">(settings.slot);
+    return place;
+}
+
+void Backends::give_back(std::uint32_t pool, const Place& place) noexcept {
+    places_.give_back(pool, place);
+    if (place.pick == Pick::yes && place.counted) queues_.freed(pool, io_.clock.now());
+}
+
+std::uint64_t Backends::sticky_id(BackendId backend) const noexcept {
+    return table_.backend(backend.slot).sticky_id.load(std::memory_order_acquire);
 }
 
 Backends::Count Backends::count(std::uint32_t pool) const noexcept {
-    const auto* published = table_.block<shm::PublishedPool>(
-        table_.pool(config_.pools[pool].slot).published.load(std::memory_order_acquire));
+    const auto* published = places_.published(pool);
     if (published == nullptr) return {0, 0};
-    return {published->count, published->configured};
+    return {published->usable, published->configured};
 }
 
 Backends::Lent Backends::lend(std::uint32_t pool, BackendId backend, stream::ResponseUser& user, Reuse reuse,
@@ -86,11 +83,13 @@ Backends::Lent Backends::lend(std::uint32_t pool, BackendId backend, stream::Res
         drop_all(idle);
         idle.incarnation = backend.incarnation;
         idle.first_address = 0;
+        idle.limit = {};
     }
     if (reuse != Reuse::none && idle.newest != nullptr &&
         (reuse == Reuse::any || io_.clock.now() - idle.newest->idle_since_ < recent_limit)) {
         BackendConn& conn = *idle.newest;
         forget(conn);
+        idle.limit.survived(io_.clock.now() - conn.idle_since_);
         conn.lend(user);
         column_.add<"lb_backend_reuses_total">(backend.slot);
         return {&conn, true, true, false, &conn.address_};
@@ -136,6 +135,7 @@ void Backends::keep(BackendConn& conn) {
     Idle& idle = idle_of(conn.slot_);
     Micros limit = to_micros(settings.keepalive_timeout);
     if (conn.idle_seconds_ > 0) limit = std::min<Micros>(limit, (Micros{conn.idle_seconds_} - 1) * 1'000'000);
+    limit = idle.limit.limit(limit, io_.clock.now());
     if (pool.most_idle == 0 || idle.incarnation != conn.incarnation_ || limit <= 0) {
         conn.die();
         return;
@@ -147,7 +147,7 @@ void Backends::keep(BackendConn& conn) {
     }
     conn.state_ = BackendConn::State::idle;
     conn.idle_since_ = io_.clock.now();
-    conn.deadline = conn.idle_since_ + limit;
+    io_.wheel.set(conn, conn.idle_since_ + limit, conn.idle_since_);  // a learned limit may be near
     conn.older_ = idle.newest;
     conn.newer_ = nullptr;
     if (idle.newest != nullptr) idle.newest->newer_ = &conn;
@@ -189,5 +189,38 @@ void Backends::forget(BackendConn& conn) noexcept {
 }
 
 void Backends::retire(BackendConn& conn) { conns_.retire(conn); }
+
+void Backends::closed_by_backend(BackendConn& conn) noexcept {
+    Idle& idle = idle_[conn.slot_];
+    if (idle.incarnation == conn.incarnation_)
+        idle.limit.closed(io_.clock.now() - conn.idle_since_, io_.clock.now());
+}
+
+// A backend that is no member of its pool any more, or whose slot has another owner, gets no request: what is kept to it
+// only costs both sides.
+void Backends::drop_departed() {
+    const std::size_t count = std::min(looks_per_tick, idle_.size());
+    for (std::size_t i = 0; i < count; i++) {
+        if (++looked_at_ >= idle_.size()) looked_at_ = 0;
+        Idle& idle = idle_[looked_at_];
+        if (idle.newest == nullptr) continue;
+        const shm::BackendSlot& slot = table_.backend(static_cast<std::uint32_t>(looked_at_));
+        if (slot.state.load(std::memory_order_acquire) != shm::SlotState::used ||
+            slot.incarnation.load(std::memory_order_acquire) != idle.incarnation ||
+            slot.member.load(std::memory_order_acquire) == 0) {
+            drop_all(idle);
+        }
+    }
+}
+
+void Backends::tick() {
+    queues_.tick(io_.clock.now());
+    drop_departed();
+}
+
+void Backends::sweep() {
+    queues_.end_of_turn(io_.clock.now());
+    conns_.sweep();
+}
 
 }  // namespace lb

@@ -532,5 +532,105 @@ TEST(BackendConn, NoLimitMeansNone) {
     rig.lent.stream->release();
 }
 
+// An exchange from request to answer, after which the connection is kept.
+void exchange(Rig& rig) {
+    User user;
+    rig.request(user);
+    rig.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    ASSERT_TRUE(rig.until([&] { return user.over; }));
+    rig.lent.stream->release();
+    ASSERT_EQ(rig.idle(), 1u);
+}
+
+TEST(Backends, LearnHowLongABackendKeepsConnections) {
+    Rig rig;
+    for (int i = 0; i < 2; i++) {
+        exchange(rig);
+        rig.pass(2'000'000);
+        rig.other.reset();  // the backend's idle timeout
+        ASSERT_TRUE(rig.until([&] { return rig.open() == 0; }));
+    }
+    exchange(rig);
+    rig.pass(1'700'000);
+    EXPECT_EQ(rig.idle(), 1u);
+    rig.pass(300'000);  // 90 % of it and a tick
+    EXPECT_EQ(rig.idle(), 0u);
+}
+
+TEST(Backends, LearnNothingFromAnsweredConnectionsThatWereReset) {
+    Rig rig;
+    for (int i = 0; i < 2; i++) {
+        exchange(rig);
+        rig.pass(2'000'000);
+        const linger at_once{1, 0};
+        ASSERT_EQ(setsockopt(rig.other.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+        rig.other.reset();
+        ASSERT_TRUE(rig.until([&] { return rig.open() == 0; }));
+    }
+    exchange(rig);
+    rig.pass(3'900'000);
+    EXPECT_EQ(rig.idle(), 1u);
+}
+
+TEST(Backends, CloseWhatIsKeptToABackendThatLeft) {
+    Rig rig;
+    auto& slot = rig.segment.backend(0);
+    slot.state.store(shm::SlotState::used);
+    slot.member.store(1);
+    exchange(rig);
+    rig.backends->tick();
+    EXPECT_EQ(rig.idle(), 1u);
+    slot.member.store(0);
+    rig.backends->tick();
+    EXPECT_EQ(rig.idle(), 0u);
+    slot.member.store(1);
+    exchange(rig);
+    slot.incarnation.store(1);  // another owner
+    rig.backends->tick();
+    EXPECT_EQ(rig.idle(), 0u);
+    EXPECT_EQ(rig.open(), 0u);
+}
+
+struct Waiting final : Waiter {
+    void on_place(const Place& given) override { place = given; }
+    void on_waited_too_long() override {}
+    Place place;
+};
+
+TEST(Backends, ANewcomerDoesNotOvertakeThoseThatWait) {
+    Rig rig;
+    rig.config.pools[0].queue = {10, config::Millis(1000)};
+    // One backend with one place.
+    struct {
+        shm::PublishedPool head{};
+        shm::PublishedGroup group{};
+        shm::Eligible one{0, 0, 1, 1};
+        std::uint32_t schedule = 0;
+    } list;
+    list.head.usable = list.head.configured = list.head.primary_groups = 1;
+    list.group.count = list.group.weight = list.group.capacity = list.group.schedule_length = 1;
+    list.group.eligible_at = offsetof(decltype(list), one);
+    list.group.schedule_at = offsetof(decltype(list), schedule);
+    const auto at = rig.segment.header().arena + 4096;
+    std::memcpy(rig.segment.at(at), &list, sizeof list);
+    rig.segment.pool(0).published.store(at);
+
+    Backends& backends = *rig.backends;
+    const Place held = backends.reserve(0, {}, {}, true);
+    ASSERT_EQ(held.pick, Pick::yes);
+    EXPECT_EQ(backends.reserve(0, {}, {}, true).pick, Pick::saturated);
+    Waiting first;
+    ASSERT_TRUE(backends.wait(0, first, {}));
+    backends.give_back(0, held);
+    EXPECT_EQ(backends.reserve(0, {}, {}, true).pick, Pick::saturated) << "the place is free, but not for it";
+    EXPECT_EQ(first.place.pick, Pick::no_backend) << "not inside a call of an exchange";
+    backends.sweep();
+    EXPECT_EQ(first.place.pick, Pick::yes);
+    EXPECT_EQ(shm::sum<"lb_pool_saturated_total">(rig.segment, 0), 2u);
+    backends.give_back(0, first.place);
+    backends.give_back(0, Place{});  // ignored
+    EXPECT_EQ(backends.reserve(0, {}, {}, true).pick, Pick::yes);
+}
+
 }  // namespace
 }  // namespace lb
