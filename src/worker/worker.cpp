@@ -50,10 +50,13 @@ class Worker {
           column_(*context.table, context.column),
           logs_(context.config->logs, context.standard_output),
           backends_(io_, *context.table, column_, *context.config, context.number, context.workers,
-                    context.channel),
+                    context.channel, context.wakeups),
           matcher_(*context.config),
-          services_{io_,       *context.table, column_,    *context.config, matcher_,
-                    backends_, logs_,          exchanges_, mirrors_,        compressors_},
+          access_(*context.config),
+          zones_(context.config->zones),
+          limits_(*context.config, *context.table, column_, context.column),
+          services_{io_,     *context.table, column_, *context.config, matcher_, access_,     zones_,
+                    limits_, backends_,      logs_,   exchanges_,      mirrors_, compressors_},
           conns_(services_) {
         services_.worker = context.number;
         services_.pid = static_cast<std::uint32_t>(getpid());
@@ -65,6 +68,7 @@ class Worker {
  private:
     static void on_tick(int, short, void* self) { static_cast<Worker*>(self)->tick(); }
     static void on_channel(int, short, void* self) { static_cast<Worker*>(self)->messages(); }
+    static void on_wakeup(int, short, void* self) { static_cast<Worker*>(self)->backends_.wake(); }
     bool start();
     void tick();
     void messages();
@@ -80,12 +84,15 @@ class Worker {
     io::ObjectPool<Exchange> exchanges_;
     Backends backends_;
     route::Matcher matcher_;
+    route::AccessLists access_;
+    route::ZoneOf zones_;
+    worker::Limits limits_;
     Mirrors mirrors_{io_.wheel, io_.clock};
     CompressorPool compressors_;
     Services services_;
     ClientConns conns_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
-    EventPtr tick_event_, channel_event_;
+    EventPtr tick_event_, channel_event_, wakeup_event_;
     Micros orphaned_ = 0;  // when the master went away
     Micros drain_until_ = 0;
     bool over_ = false;
@@ -101,6 +108,10 @@ bool Worker::start() {
     if (!tick_event_ || !channel_event_ || event_add(tick_event_.get(), &every) != 0 ||
         event_add(channel_event_.get(), nullptr) != 0) {
         return false;
+    }
+    if (const int wakeups = backends_.wakeup_descriptor(); wakeups >= 0) {
+        wakeup_event_.reset(event_new(io_.base.get(), wakeups, EV_READ | EV_PERSIST, on_wakeup, this));
+        if (!wakeup_event_ || event_add(wakeup_event_.get(), nullptr) != 0) return false;
     }
     for (ListenFd& socket : context_.listen) {
         acceptors_.push_back(std::make_unique<Acceptor>(services_, conns_, socket.listener, Fd(socket.fd),
@@ -153,6 +164,7 @@ void Worker::tick() {
     io_.wall.refresh();
     io_.wheel.advance(now);
     conns_.settle();
+    backends_.tick();
     for (auto& acceptor : acceptors_) acceptor->resume();
     logs_.flush(now);
     count_log_lines();
@@ -207,7 +219,8 @@ void Worker::message(Channel::Received& got) {
             });
             return;
         case MessageKind::ready:
-        case MessageKind::suspect: return;  // a child's words, not the master's
+        case MessageKind::suspect:
+        case MessageKind::eject: return;  // a child's words, not the master's
     }
 }
 

@@ -171,8 +171,13 @@ void ClientConn::run() {
 // that only shut down its sending side looks the same; as with nginx it counts as gone.) In a tunnel that end went to
 // the backend long ago, and only a broken connection is news.
 void ClientConn::watch_for_end() {
-    if (phase_ != Phase::exchange || exchange_ == nullptr || !readable_ || !reader_.done() || !in_.empty())
+    if (phase_ != Phase::exchange || exchange_ == nullptr || !readable_) return;
+    if (!reader_.done() || !in_.empty()) {
+        // Unread bytes lie before the end. One that waits for a place is not to have it for nobody.
+        if (exchange_->waiting() && (ended_ || take_socket_error(fd_.get()) != 0))
+            exchange_->on_client_failed(End::client_gone);
         return;
+    }
     if (tunnel_) {
         readable_ = false;
         if (take_socket_error(fd_.get()) != 0) exchange_->on_client_failed(End::client_gone);

@@ -159,6 +159,8 @@ void ClientConn::begin(const http::RequestHead& head, char* rest, std::size_t si
     Exchange* const mine = exchange_;
     mine->begin(head, taken.payload, reader_.done() && !trailed);
     if (trailed && exchange_ == mine) (void)give_end({});
+    // Its end may have come with it, or while an earlier one was served, and comes no second time.
+    if (exchange_ == mine && mine->waiting()) again_later();
 }
 
 void ClientConn::refuse(const http::HeadResult& result, std::string_view bytes) {

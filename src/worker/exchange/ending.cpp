@@ -8,7 +8,9 @@ void Exchange::finish(End why, bool whole) {
     const std::string_view ended_in = phase();
     move_to(Event::ended);
     end_ = why;
+    s_.backends.leave(*this);
     let_go();
+    s_.limits.leave(held_);
     answer_pump_.end(s_.io.pipes);
     request_pump_.end(s_.io.pipes);
     const Micros now = s_.io.clock.now();
@@ -57,7 +59,7 @@ void Exchange::count(Micros now) {
 }
 
 std::string_view Exchange::backend_name() const noexcept {
-    return s_.table.text(s_.table.backend(current_.slot).name.load(std::memory_order_acquire));
+    return s_.table.text(s_.table.backend(place_.backend.slot).name.load(std::memory_order_acquire));
 }
 
 void Exchange::write_log(Micros now, std::string_view ended_in) {

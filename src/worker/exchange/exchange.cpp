@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "shared/base/log.h"
-#include "shared/net/proxy_protocol.h"
+#include "shared/geo/countries.h"
+#include "worker/exchange/admission.h"
 #include "worker/exchange/edits.h"
 #include "worker/exchange/error_page.h"
 #include "worker/exchange/forward_headers.h"
@@ -34,7 +34,6 @@ std::string_view host_of(const config::Pool& pool) noexcept {
 
 }  // namespace
 
-using stream::Failure;
 using stream::Flow;
 
 void Exchange::begin(const http::RequestHead& head, std::string_view payload, bool fin) {
@@ -47,6 +46,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view payload, bo
     const stream::ClientOrigin origin = client_.origin();
     const Hops hops(origin, listener(), head);
     choose_route(head, hops);
+    const Admission admission = admit(s_, rules_, head, hops, held_);
+    if (admission.refused()) use_pool(config::no_index);
     if (rules_.own_times()) client_.set_times(rules_.client_body_timeout(), rules_.request_timeout());
 
     RequestIdRoom id_room;
@@ -57,6 +58,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view payload, bo
     std::string peer;
     known.peer = peer_text(origin, peer);
     known.scheme = hops.scheme();
+    if (const auto& countries = s_.config.zones.countries)
+        known.country = countries->country_of(hops.address());
     if (listener().traffic.request_id)
         known.request_id = request_id_of(head, hops.sender_trusted(), s_.io.random, id_room);
     known.connection_request = origin.request;
@@ -68,10 +71,13 @@ void Exchange::begin(const http::RequestHead& head, std::string_view payload, bo
         rewritten = rewrite_target(s_.target, *rules_.route->rewrite, {known});
     if (!record(head, payload, hops, known, rewritten == Rewritten::yes)) {
         answer(End::header_too_large, 431, "");
+    } else if (admission.refused()) {
+        answer(admission.why, admission.status, admission.detail, admission.retry_after);
     } else if (rewritten == Rewritten::too_long) {
         answer(End::header_too_large, 414, "the rewritten path is too long");
     } else if (!refused(head) && !answered_here(known)) {
-        attempt(http::idempotent(method_) && fin ? Reuse::any : Reuse::recent);
+        prefer_ = preference_of(s_, pool(), head, hops, known.country, known.route);
+        attempt();
         if (mirrors_ && request_done_) mirror();
     }
 }
@@ -249,175 +255,11 @@ void Exchange::begin_copy(const Exchange& of, std::uint32_t pool) {
         return;
     }
     head_end_ = of.head_end_ - of.capture_end_;
-    attempt(http::idempotent(method_) ? Reuse::any : Reuse::recent);
+    attempt();
 }
 
-void Exchange::attempt(Reuse reuse) {
-    const auto chosen = s_.backends.pick(pool_, {tried_.data(), tried_count_}, attempts_ == 0);
-    if (chosen) {
-        if (attempts_ > 0) {
-            s_.column.add<"lb_retries_total">(pool().slot);
-            if (log_ != config::no_index) extras().backends.append(backend_name()).push_back(',');
-        }
-        try_backend(*chosen, reuse);
-        return;
-    }
-    if (attempts_ > 0) {  // a failure, and nobody else to ask
-        answer(end_, status_of(end_), "");
-        return;
-    }
-    s_.column.add<"lb_no_backend_total">(pool().slot);
-    const auto count = s_.backends.count(pool_);
-    answer(
-        End::no_backend, 503,
-        fmt::format("{} of {} backends of pool {} are usable", count.usable, count.configured, pool().name));
-}
-
-void Exchange::try_backend(BackendId backend, Reuse reuse) {
-    current_ = backend;
-    attempts_++;
-    gave_up_in_ = State::over;
-    attempt_at_ = s_.io.clock.now();
-    if (first_attempt_ == 0) first_attempt_ = attempt_at_;
-    skip_ = 0;
-    holds_ = true;
-    s_.column.add<"lb_backend_in_flight">(current_.slot);
-    if (pool().policy == config::Policy::least_conn) (void)s_.column.take(current_.slot);
-    if (log::enabled(log::Level::debug)) {
-        log::debug("pool {}: chose backend {} for {}, attempt {}", pool().name, backend_name(),
-                   client_.origin().text, attempts_);
-    }
-    connect(reuse);
-}
-
-void Exchange::connect(Reuse reuse) {
-    sent_ = false;
-    const auto lent = s_.backends.lend(pool_, current_, *this, reuse, skip_);
-    more_addresses_ = lent.more;
-    if (lent.address != nullptr && wants_address()) extras().address = to_string(*lent.address);
-    if (lent.stream == nullptr) {
-        failed(Failure::connect);
-        return;
-    }
-    backend_ = lent.stream;
-    reused_ = lent.reused;
-    connect_time_ = lent.ready ? 0 : -1;
-    if (lent.ready) {
-        send_request();
-    } else {
-        move_to(Event::lent);
-    }
-}
-
-void Exchange::on_backend_ready() {
-    connect_time_ = s_.io.clock.now() - attempt_at_;
-    s_.backends.reached(current_.slot, skip_);
-    send_request();
-}
-
-void Exchange::send_request() {
-    move_to(Event::ready);
-    sent_ = true;
-    sent_at_ = s_.io.clock.now();
-    stream::RequestRecord request{part(capture_end_, head_end_),
-                                  part(head_end_, static_cast<std::uint32_t>(record_.size())), method_,
-                                  framing_, request_done_};
-    if (extras_) {
-        request.trailers = extras_->trailers;
-        request.upgrade = !extras_->upgrade.empty();
-    }
-    std::array<char, proxy_header_room> proxy;
-    if (pool().send_proxy != config::SendProxy::off) {
-        const auto version = pool().send_proxy == config::SendProxy::v1 ? ProxyVersion::v1 : ProxyVersion::v2;
-        const auto size =
-            write_proxy_header(version, client_.origin().client, client_.local_address(), proxy.data());
-        request.proxy_header = {proxy.data(), size};
-    }
-    const Flow flow = backend_->send_request(request);
-    if (flow == Flow::gone) {
-        failed(Failure::closed);
-        return;
-    }
-    backend_->wait_for_response(rules_.response_timeout(), rules_.backend_body_timeout());
-    if (!request_done_ && flow == Flow::ok) client_.body_wanted();
-}
-
-void Exchange::on_backend_failed(Failure how) {
-    backend_ = nullptr;  // it is gone already
-    failed(how);
-}
-
-void Exchange::failed(Failure how) {
-    if ((how == Failure::connect || how == Failure::connect_timeout) && more_addresses_) {
-        skip_++;  // the same backend by its next address
-        move_to(Event::retry);
-        connect(Reuse::none);
-        return;
-    }
-    s_.column.add<"lb_backend_failures_total">(current_.slot, label_of(how));
-    if (how == Failure::connect || how == Failure::connect_timeout) s_.backends.suspect(current_.slot);
-    let_go();
-    end_ = end_of(how);
-    if (answer_started()) {
-        // Only a cut tells the client that there should have been more.
-        finish(how == Failure::stalled ? End::backend_stalled : End::backend_cut);
-        return;
-    }
-    const config::Retries& settings = rules_.retries();
-    Attempt attempted;
-    attempted.how = how;
-    attempted.reused = reused_;
-    attempted.anything_sent = sent_;
-    attempted.replayable = replayable_;
-    attempted.idempotent = http::idempotent(method_);
-    attempted.fresh_left = !fresh_used_;
-    attempted.time_left = s_.io.clock.now() - first_attempt_ < to_micros(settings.total);
-    attempted.tries_left = settings.count - std::min<std::uint32_t>(settings.count, tried_count_);
-    switch (decide_retry(settings, attempted)) {
-        case Retry::no: answer(end_, status_of(end_), ""); return;
-        case Retry::same_fresh:
-            fresh_used_ = true;
-            s_.column.add<"lb_retries_total">(pool().slot);
-            move_to(Event::retry);
-            try_backend(current_, Reuse::none);
-            return;
-        case Retry::other:
-            tried_[tried_count_++] = current_.slot;
-            gave_up_in_ = state_;  // unless somebody else is there
-            move_to(Event::retry);
-            attempt(http::idempotent(method_) && request_done_ ? Reuse::any : Reuse::recent);
-            return;
-    }
-}
-
-void Exchange::settle() {
-    if (!holds_) return;
-    holds_ = false;
-    s_.column.sub<"lb_backend_in_flight">(current_.slot);
-    if (pool().policy == config::Policy::least_conn) s_.column.give_back(current_.slot);
-}
-
-void Exchange::let_go() {
-    if (backend_ != nullptr) {
-        stream::BackendStream* backend = backend_;
-        backend_ = nullptr;
-        backend->release();
-    }
-    settle();
-}
-
-// Whether the log or what the route does to answers names the backend's address.
-bool Exchange::wants_address() const noexcept {
-    if (log_ != config::no_index && s_.logs.format(log_).wants_address()) return true;
-    if (rules_.route == nullptr) return false;
-    return std::ranges::any_of(rules_.route->response_edits, [](const config::Edit& edit) {
-        return std::ranges::find(edit.value.pieces, config::Variable::backend_addr,
-                                 &config::Piece::variable) != edit.value.pieces.end();
-    });
-}
-
-void Exchange::answer(End why, std::uint16_t status, std::string_view detail) {
-    ErrorPage page = error_page(status, why, detail, s_.io.wall.date_line());
+void Exchange::answer(End why, std::uint16_t status, std::string_view detail, std::uint32_t retry_after) {
+    ErrorPage page = error_page(status, why, detail, s_.io.wall.date_line(), retry_after);
     if (rules_.route != nullptr && !rules_.route->response_edits.empty()) {
         const RequestFacts none;
         status_ = status;
@@ -438,6 +280,7 @@ void Exchange::answer_with(std::uint16_t status, std::string_view fields, std::s
     move_to(Event::give_up);
     end_ = why;
     status_ = status;
+    s_.backends.leave(*this);
     let_go();
     http::ResponseHead head;
     head.status = status;

@@ -4,8 +4,9 @@
 // Never:  sees a protocol: it talks to ClientStream and BackendStream. Never ends twice. See states.h.
 // Memory: retired at its end and destroyed at the end of the turn, so that its callers may still return through it.
 //
-// Its functions lie in three files: exchange.cpp (the request, its route, the attempts, lb's own answers), relay.cpp
-// (what passes between client and backend) and ending.cpp (the end, the figures, the log).
+// Its functions lie in four files: exchange.cpp (the request, its route, lb's own answers), attempts.cpp (a place at a
+// backend, the connection, other tries), relay.cpp (what passes between client and backend) and ending.cpp (the end, the
+// figures, the log).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -26,7 +27,7 @@ namespace lb {
 
 class Hops;
 
-class Exchange final : public stream::RequestUser, public stream::ResponseUser {
+class Exchange final : public stream::RequestUser, public stream::ResponseUser, public Waiter {
  public:
     Exchange(Services& services, stream::ClientStream& client, std::uint32_t listener,
              Micros started) noexcept
@@ -59,6 +60,9 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser {
     void on_backend_drained() override;
     void on_backend_failed(stream::Failure how) override;
 
+    void on_place(const Place& place) override;
+    void on_waited_too_long() override;
+
  private:
     // Status line, framing and connection fields around what an answer's head is made of.
     static constexpr std::size_t head_reserve = 256;
@@ -70,17 +74,25 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser {
                 const RequestFacts& known, bool rewritten);
     bool refused(const http::RequestHead& head);
     bool answered_here(const RequestFacts& known);
-    void attempt(Reuse reuse);
-    void try_backend(BackendId backend, Reuse reuse);
+    void answer(End why, std::uint16_t status, std::string_view detail, std::uint32_t retry_after = 0);
+    void answer_with(std::uint16_t status, std::string_view fields, std::string_view body, End why);
+    void mirror();
+
+    // --- attempts.cpp
+    [[nodiscard]] Reuse reuse() const noexcept;
+    void attempt();
+    void note_retry();
+    void try_backend(const Place& place, Reuse reuse);
+    void begin_attempt(Reuse reuse);
     void connect(Reuse reuse);
     void send_request();
     void failed(stream::Failure how);
+    [[nodiscard]] Attempt attempt_facts(stream::Failure how) const noexcept;
+    bool try_other_for(std::uint16_t status);
     [[nodiscard]] bool wants_address() const noexcept;
-    void answer(End why, std::uint16_t status, std::string_view detail);
-    void answer_with(std::uint16_t status, std::string_view fields, std::string_view body, End why);
     void settle();  // the backend has done its part: its place in flight is free
+    void close_stream();
     void let_go();  // of the backend's stream and its place in flight
-    void mirror();
 
     // --- relay.cpp
     void send_answer_head(const http::ResponseHead& head, std::string_view payload, bool fin);
@@ -105,6 +117,11 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser {
     [[nodiscard]] std::string_view backend_name() const noexcept;  // valid until the end of the turn
     [[nodiscard]] std::string_view phase() const noexcept;
 
+    // Whether the client is to hear which backend it has from now on.
+    [[nodiscard]] bool sets_cookie() const noexcept {
+        return pool().sticky.kind == config::StickyKind::cookie && !place_.by_cookie &&
+               !place_.session_stands;
+    }
     [[nodiscard]] bool answer_started() const noexcept { return state_ >= State::relaying; }
     void move_to(Event event) noexcept { state_ = next(state_, event); }
     [[nodiscard]] const config::Listener& listener() const noexcept { return *rules_.listener; }
@@ -145,8 +162,10 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser {
     std::uint32_t pool_ = config::no_index;
     std::uint32_t log_ = config::no_index;  // where this exchange is logged; no_index: it is not
     std::uint32_t attempts_ = 0;
-    BackendId current_;   // the backend of the present or last attempt
-    bool holds_ = false;  // `current_` counts this exchange as in flight
+    Place place_;         // at the backend of the present or last attempt
+    bool holds_ = false;  // the place was not given back yet
+    Preference prefer_;
+    worker::Held held_;  // of the limits; given back at the end
     http::Framing framing_;
     // In the record: what the log captured, the head as backends get it, the payload.
     std::uint32_t capture_end_ = 0, head_end_ = 0;

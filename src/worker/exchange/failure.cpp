@@ -24,6 +24,21 @@ Retry decide_retry(const config::Retries& settings, const Attempt& attempt) noex
     return Retry::no;
 }
 
+bool retries_status(const config::Retries& settings, std::uint16_t status) noexcept {
+    switch (status) {
+        case 500: return settings.on_500;
+        case 502: return settings.on_502;
+        case 503: return settings.on_503;
+        case 504: return settings.on_504;
+        default: return false;
+    }
+}
+
+bool may_try_other(const Attempt& attempt) noexcept {
+    return !attempt.answer_started && attempt.replayable && attempt.idempotent && attempt.time_left &&
+           attempt.tries_left > 0;
+}
+
 End end_of(Failure how) noexcept {
     switch (how) {
         case Failure::connect: return End::connect_failed;
@@ -58,7 +73,11 @@ std::uint16_t status_of(End end) noexcept {
         case End::header_too_large: return 431;
         case End::body_too_large: return 413;
         case End::no_route: return 404;
+        case End::denied: return 403;
+        case End::limited: return 429;
         case End::no_backend:
+        case End::saturated:
+        case End::queue_timeout:
         case End::overload: return 503;
         case End::connect_failed:
         case End::backend_closed:

@@ -30,6 +30,10 @@ enum class Retry : std::uint8_t {
 
 // ARCHITECTURE.md section 6. Nothing is sent twice that a backend may have acted upon, unless the method allows it.
 Retry decide_retry(const config::Retries& settings, const Attempt& attempt) noexcept;
+// Whether answers with that status are sent elsewhere while that is possible.
+bool retries_status(const config::Retries& settings, std::uint16_t status) noexcept;
+// Whether a request that a backend has answered may be sent to another one.
+bool may_try_other(const Attempt& attempt) noexcept;
 
 // How an exchange ends when this failure is final.
 End end_of(stream::Failure how) noexcept;

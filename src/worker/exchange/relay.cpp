@@ -4,6 +4,7 @@
 
 #include "shared/base/text.h"
 #include "shared/http/field_values.h"
+#include "worker/exchange/admission.h"
 #include "worker/exchange/edits.h"
 #include "worker/exchange/exchange.h"
 #include "worker/exchange/forward_headers.h"
@@ -115,11 +116,13 @@ void Exchange::on_response(const http::ResponseHead& head, std::string_view payl
     response_time_ = now - sent_at_;
     backend_status_ = head.status;
     end_ = End::done;
-    s_.column.add<"lb_backend_requests_total">(current_.slot, head.status / 100u);
-    s_.column.add<"lb_backend_response_seconds_total">(current_.slot, 0,
+    s_.column.add<"lb_backend_requests_total">(place_.backend.slot, head.status / 100u);
+    s_.column.add<"lb_backend_response_seconds_total">(place_.backend.slot, 0,
                                                        static_cast<std::uint64_t>(response_time_));
     if (s_.backend_histograms)
-        s_.column.observe<"lb_backend_response_duration_seconds">(current_.slot, response_time_);
+        s_.column.observe<"lb_backend_response_duration_seconds">(place_.backend.slot, response_time_);
+    s_.backends.answered(pool_, place_.backend, head.status, response_time_);
+    if (try_other_for(head.status)) return;
     if (head.status == 101) {
         begin_tunnel(head, payload);
         return;
@@ -150,6 +153,9 @@ void Exchange::send_answer_head(const http::ResponseHead& head, std::string_view
     AnswerChanges changes;
     changes.via = listener().traffic.via;
     changes.edits = response_edits();
+    std::string cookie;
+    if (sets_cookie())
+        changes.extra = cookie = sticky_cookie(pool().sticky, s_.backends.sticky_id(place_.backend));
     if (route != nullptr && route->gzip) changes.gzip = plan_gzip(head, method_, gzip_accepted_);
     if (changes.gzip == Gzip::yes && method_ != http::Method::head) {
         extras().gzip = s_.compressors.take();
@@ -214,6 +220,7 @@ void Exchange::relayed(Flow flow, bool fin) {
     if (flow == Flow::gone) {
         finish(End::client_gone);
     } else if (fin) {
+        s_.backends.completed(pool_, place_.backend, backend_status_);
         let_go();  // first, so that the next request may use the connection
         given(flow);
     } else if (flow == Flow::full) {
@@ -255,6 +262,7 @@ void Exchange::begin_tunnel(const http::ResponseHead& head, std::string_view pay
     status_ = 101;
     std::string lines = "Connection: Upgrade\r\nUpgrade: ";
     lines.append(chosen).append("\r\n");
+    if (sets_cookie()) lines += sticky_cookie(pool().sticky, s_.backends.sticky_id(place_.backend));
     AnswerChanges changes;
     changes.via = listener().traffic.via;
     changes.edits = response_edits();
@@ -267,6 +275,7 @@ void Exchange::begin_tunnel(const http::ResponseHead& head, std::string_view pay
         answer(End::bad_response, 502, "its head and what the route adds to it are too long");
         return;
     }
+    s_.backends.completed(pool_, place_.backend, 101);
     move_to(Event::head);
     tunnel_ = true;
     replayable_ = false;
@@ -320,7 +329,10 @@ io::Raw Exchange::pump_answer() {
     response_bytes_ += moved.sent;
     const bool fin = left == 0 && answer_pump_.held() == 0;
     if (moved.sent > 0) client_.raw_sent(moved.sent, fin);
-    if (left == 0) let_go();  // all of the answer is here: the connection is free for others
+    if (left == 0) {  // all of the answer is here: the connection is free for others
+        if (backend_ != nullptr) s_.backends.completed(pool_, place_.backend, backend_status_);
+        let_go();
+    }
     switch (moved.step) {
         case Pump::Step::finished:
             answer_pump_.end(s_.io.pipes);
@@ -337,7 +349,8 @@ io::Raw Exchange::pump_answer() {
             }
             [[fallthrough]];
         case Pump::Step::source_failed:
-            s_.column.add<"lb_backend_failures_total">(current_.slot, metrics::fail_cut);
+            s_.column.add<"lb_backend_failures_total">(place_.backend.slot, metrics::fail_cut);
+            s_.backends.attempt_failed(pool_, place_.backend, s_.io.clock.now() - attempt_at_);
             finish(End::backend_cut);
             return io::Raw::moved;
         case Pump::Step::sink_full: client_.raw_sink_full(); return io::Raw::full;

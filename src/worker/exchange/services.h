@@ -4,12 +4,15 @@
 
 #include "shared/config/model.h"
 #include "shared/http/message.h"
+#include "shared/route/access.h"
 #include "shared/route/matcher.h"
+#include "shared/route/zone_of.h"
 #include "shared/shm/counters.h"
 #include "worker/backend/backends.h"
 #include "worker/exchange/gzip.h"
 #include "worker/io/io.h"
 #include "worker/io/object_pool.h"
+#include "worker/limit/limits.h"
 #include "worker/log/access_logs.h"
 
 namespace lb {
@@ -23,6 +26,9 @@ struct Services {
     shm::Column& column;
     const config::Config& config;
     route::Matcher& matcher;
+    const route::AccessLists& access;
+    const route::ZoneOf& zones;
+    worker::Limits& limits;
     Backends& backends;
     AccessLogs& logs;
     io::ObjectPool<Exchange>& exchanges;

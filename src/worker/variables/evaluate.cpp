@@ -162,6 +162,7 @@ std::string_view text_of(const config::Piece& piece, const Facts& facts, ValueRo
         case Variable::client_addr: return request.client;
         case Variable::client_port: return number(room, request.client_port);
         case Variable::peer_addr: return request.peer;
+        case Variable::country: return request.country;
         case Variable::scheme: return request.scheme;
         case Variable::host: return host_name(room, head->host);
         case Variable::method: return head->method_text;
@@ -253,6 +254,10 @@ std::string_view side(End end) noexcept {
         case End::client_stalled: return "client";
         case End::no_route:
         case End::no_backend:
+        case End::denied:
+        case End::limited:
+        case End::saturated:
+        case End::queue_timeout:
         case End::overload:
         case End::stopped:
         case End::request_timeout:

@@ -15,6 +15,7 @@ struct RequestFacts {
     std::string_view client;                  // resolved through trusted hops
     std::uint16_t client_port = 0;
     std::string_view peer;
+    std::string_view country;  // "DE"; "": the database does not know it, or there is none
     std::string_view scheme = "http";
     std::string_view request_id;
     std::string_view listener;

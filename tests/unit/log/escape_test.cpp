@@ -32,7 +32,7 @@ TEST(Escape, TextEscapesAllButPrintableAscii) {
         (void)std::snprintf(hex, sizeof hex, "\\x%02X", i);
         const bool stays = i >= 0x20 && i < 0x7f && c != '"' && c != '\\';
         for (std::size_t before = 0; before < 40; before++) {
-            for (const std::size_t after : {0, 1, 15, 16, 17}) {
+            for (const std::size_t after : {0U, 1U, 15U, 16U, 17U}) {
                 const std::string expected =
                     std::string(before, 'a') + (stays ? std::string(1, c) : hex) + std::string(after, 'z');
                 ASSERT_EQ(as_text(framed(before, c, after)), expected) << i;
@@ -47,7 +47,7 @@ TEST(Escape, JsonOfEveryByte) {
     for (int i = 0; i < 256; i++) {
         const char c = static_cast<char>(i);
         for (std::size_t before = 0; before < 40; before++) {
-            for (const std::size_t after : {0, 1, 15, 16, 17}) {
+            for (const std::size_t after : {0U, 1U, 15U, 16U, 17U}) {
                 const std::string got = as_json(framed(before, c, after));
                 const auto parsed = nlohmann::json::parse('"' + got + '"', nullptr, false);
                 ASSERT_TRUE(parsed.is_string()) << i << ": " << got;

@@ -77,7 +77,7 @@ TEST(LineFormat, JsonHasEveryVariable) {
         "client_addr": "192.0.2.7", "client_port": 4711, "peer_addr": "10.0.0.1", "scheme": "http", "host": "test",
         "method": "GET", "request": "GET /x?a=1 HTTP/1.1", "request_uri": "/x?a=1", "path": "/x", "query": "a=1",
         "protocol": "HTTP/1.1", "request_id": "id-1", "http_x": "asked", "cookie_x": "c", "arg_x": "",
-        "listener": "web", "route": "api", "connection_requests": 1, "pid": 99, "worker": 0,
+        "listener": "web", "route": "api", "country": "DE", "connection_requests": 1, "pid": 99, "worker": 0,
         "time_local": "21/Nov/2026:10:00:00 +0000", "time_iso": "2026-11-21T10:00:00Z",
         "time_unix": 1795255200.007, "status": 200, "backend_status": 200, "response_x": "answered", "pool": "app",
         "backend": "a1", "backend_addr": "10.0.1.11:8080", "backends": "a0,a1", "attempts": 2, "end": "done",

@@ -62,6 +62,7 @@ struct Exchanged {
         request.request_id = "id-1";
         request.listener = "web";
         request.route = "api";
+        request.country = "DE";
         request.pid = 99;
         request.time_local = "21/Nov/2026:10:00:00 +0000";
         request.time_iso = "2026-11-21T10:00:00Z";

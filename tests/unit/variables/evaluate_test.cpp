@@ -47,6 +47,7 @@ struct Example {
         request.client = "192.0.2.7";
         request.client_port = 4711;
         request.peer = "10.0.0.1";
+        request.country = "DE";
         request.scheme = "https";
         request.request_id = "abc-1";
         request.listener = "web";
@@ -105,6 +106,7 @@ const std::map<std::string, std::string> every_value = {
     {"client_addr", "192.0.2.7"},
     {"client_port", "4711"},
     {"peer_addr", "10.0.0.1"},
+    {"country", "DE"},
     {"scheme", "https"},
     {"host", "www.example.com"},
     {"method", "POST"},
