@@ -1,6 +1,8 @@
 """The command line: what each flag prints, and with which status it ends."""
 import os
 import re
+import shutil
+import subprocess
 
 from lbtest import pool
 
@@ -143,9 +145,30 @@ def test_a_taken_port_is_said_with_its_listener(t):
 
 
 def test_what_does_not_exist_is_refused(t):
-    path = t.write("unknown.ini", "[listener web]\nbind = 127.0.0.1:8080 tls\npool = app\n[pool app]\nbackend = 127.0.0.1:1\nsticky = ip\n"
+    path = t.write("unknown.ini", "[listener web]\nbind = 127.0.0.1:8080 tls\npool = app\n[pool app]\nbackend = 127.0.0.1:1\ndiscover = etcd 127.0.0.1:1 prefix=/x\n"
                                 "[route r]\npath = /\n")
     outcome = t.run("-t", "-c", path)
     assert outcome.status == 1, outcome
     for line in (2, 6, 7):
         assert f"{path}:{line}:" in outcome.err, outcome
+
+
+def test_a_full_disk_is_a_failure_and_no_crash(t):
+    lb = t.lb(pool(t.backend("s1")) + "[pool large]\ncheck = off\n" + "".join(f"backend = 127.0.0.1:{n}\n" for n in range(1, 101)))
+    at = ["-c", lb.config_path]
+    assert t.run("backend", "weight", "large/127.0.0.1:7", "5", *at).status == 0
+    for arguments in (["status", *at], ["status", "--json", *at], ["-s", "status", *at], ["explain", "GET", "http://test/", *at],
+                      ["-s", "reload", *at], ["backend", "export", *at], ["-T", *at], ["-h"], ["-V"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([t.binary, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+        assert done.returncode == 1 and b"terminate" not in done.stderr, (arguments, done)
+
+
+def test_the_example_of_an_autoscaler_loads(t):
+    """As its README starts it; it is not run here, because it has ports of its own."""
+    example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "doc", "examples", "autoscale")
+    for name in ("lb.ini", "backends.list"):
+        shutil.copy(os.path.join(example, name), t.path(name))
+    os.chmod(t.write("admin.token", "secret-token-0123456789\n"), 0o600)
+    outcome = t.run("-T", "-c", t.path("lb.ini"))
+    assert outcome.status == 0 and "target_inflight = 8" in outcome.out and not outcome.err, outcome

@@ -86,7 +86,7 @@ def test_nobody_can_forge_a_line(t):
 
 # Every variable there is, and what it must be for the request of the next test.
 EVERY = {
-    "client_addr": r"127\.0\.0\.1", "client_port": r"CLIENT_PORT", "peer_addr": r"127\.0\.0\.1", "scheme": "http",
+    "client_addr": r"127\.0\.0\.1", "client_port": r"CLIENT_PORT", "peer_addr": r"127\.0\.0\.1", "country": "-", "scheme": "http",
     "host": r"www\.example\.com", "method": "POST", "request": r"POST /a%20b\?x=1&v=2%2B HTTP/1\.1", "request_uri": r"/a%20b\?x=1&v=2%2B",
     "path": "/a%20b", "query": r"x=1&v=2%2B", "protocol": r"HTTP/1\.1", "request_id": "[!-~]{8,}", "http_user_agent": r"say \\x22hi\\x22",
     "http_none": "-", "cookie_session": "abc", "arg_v": r"2%2B", "listener": "web", "route": "-", "connection_requests": "2",

@@ -50,6 +50,11 @@ class Story:
     def path(self, name):
         return os.path.join(self.directory, name)
 
+    @staticmethod
+    def data(name):
+        """A file of tests/data."""
+        return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", name))
+
     def write(self, name, text):
         with open(self.path(name), "w", encoding="utf-8") as file:
             file.write(text)
