@@ -5,7 +5,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 # What a build needs; cmake/dependencies.cmake looks for the libraries among them.
-build_packages=(g++ cmake ninja-build pkg-config libevent-dev libinih-dev libre2-dev libc-ares-dev zlib1g-dev libfmt-dev prometheus-cpp-dev nlohmann-json3-dev)
+build_packages=(g++ cmake ninja-build pkg-config libevent-dev libinih-dev libre2-dev libc-ares-dev zlib1g-dev libssl-dev libxxhash-dev libmaxminddb-dev libfmt-dev prometheus-cpp-dev nlohmann-json3-dev)
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
