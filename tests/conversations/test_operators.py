@@ -205,6 +205,14 @@ def test_a_service_registers_itself_and_is_gone_when_its_ttl_runs_out(t):
     lb.wait_log("s2", "left")
 
 
+def test_a_pool_may_begin_empty_where_services_register(t):
+    lb = with_token(t)
+    assert t.get(lb).status == 503
+    s1 = t.backend("s1")
+    assert api(lb, "PUT", "/api/v1/pools/app/backends/s1", {"address": str(s1), "ttl": "60s"}).status in (200, 201)
+    t.wait(lambda: t.get(lb).status == 200, "it serves")
+
+
 def test_changes_need_the_token(t):
     s1 = t.backend("s1")
     lb = with_token(t, backends=[f"{s1} name=s1"])

@@ -86,7 +86,9 @@ void check_pool(const Pool& pool, const Section& section, Draft& draft) {
     if (!pool.backends.empty() && only_backups && all_good && lacks(section, "discover")) {
         draft.fail(section.place, "all backends are backups", "at least one must be without 'backup'");
     }
-    if (lacks(section, "backend") && lacks(section, "discover")) {
+    // Where services may register themselves, a pool may begin empty.
+    if (lacks(section, "backend") && lacks(section, "discover") &&
+        lacks(draft.single(Kind::admin), "token_file")) {
         draft.fail(section.place, "needs a 'backend' or a 'discover'");
     }
     const auto sources = good_entries(section, "discover");

@@ -95,7 +95,7 @@ using P = Pool;
 
 constexpr KeySpec pool_table[] = {
     {"backend", pool, many, own<backend_form>(parse_pool_backend, print_pool_backend), no_default,
-     "the pool needs a `discover`",
+     "the pool needs a `discover`, or [admin] a `token_file` with which services register",
      "A server. A host name is one backend, whose addresses are looked up while lb runs (see [resolver "
      "default]) and tried in order; `localhost` is 127.0.0.1, then ::1. A unix socket is a path of at most "
      "107 bytes. `weight` (1) is its share, `name` (its address) is what logs, metrics and state over "

@@ -56,6 +56,10 @@ TEST(Rules, RequiredKeys) {
                 ElementsAre("lb.ini:1: [listener web]: needs a 'bind'",
                             "lb.ini:2: [pool app]: needs a 'backend' or a 'discover'",
                             "lb.ini:3: [log main]: needs a 'path'"));
+    // Services may register themselves there: what is said is about the file alone.
+    EXPECT_THAT(mistakes("[admin]\ntoken_file = /nowhere\n[pool app]\ncheck = off\n"),
+                ElementsAre(::testing::HasSubstr("no [listener NAME]"),
+                            ::testing::HasSubstr("token_file = /nowhere")));
 }
 
 TEST(Rules, AMisspeltKeyIsNotMissingToo) {
