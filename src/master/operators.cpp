@@ -10,7 +10,7 @@
 #include "master/startup.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
-#include "shared/config/backend_text.h"
+#include "shared/config/words.h"
 
 namespace lb {
 namespace {
@@ -71,8 +71,8 @@ void Operators::command(std::string_view request, const CallerPtr& caller, const
     const Fields rest = Fields(fields).subspan(1);
     const std::string& verb = fields[0];
     static constexpr std::string_view verbs[] = {"drain",  "ready",    "maint",      "weight", "add",
-                                                 "remove", "register", "deregister", "export"};
-    static constexpr std::size_t counts[] = {2, 2, 2, 2, 2, 1, 5, 2, 0};
+                                                 "remove", "register", "deregister", "set",    "export"};
+    static constexpr std::size_t counts[] = {2, 2, 2, 2, 2, 1, 5, 2, 4, 0};
     const auto known = std::ranges::find(verbs, verb);
     if (known == std::end(verbs)) {
         return caller->done(false, fmt::format("unknown command 'backend {}'{}", verb,
@@ -93,6 +93,7 @@ void Operators::command(std::string_view request, const CallerPtr& caller, const
         case 5: return remove(rest, caller, moment);
         case 6: return enroll(rest, caller, moment);
         case 7: return leave(rest, caller, moment);
+        case 8: return set_both(rest, caller, moment);
         default: return export_all(caller, moment);
     }
 }
@@ -119,8 +120,6 @@ void Operators::set_state(shm::Operator state, Fields fields, const CallerPtr& c
             if (store_->setting(pool, backend).state == shm::Operator::ready) {
                 return caller->done(false, of(pool, backend) + " was made ready or removed meanwhile");
             }
-            // What was chosen before this publication may still be on its way into the figures.
-            writer_->flush();
             drains_.wait(caller, pool, backend, state, time, now);
         };
     }
@@ -133,18 +132,46 @@ void Operators::set_weight(Fields fields, const CallerPtr& caller, const Moment&
     std::string backend;
     if (!split(fields[0], pool, backend, caller)) return;
     Setting setting = store_->setting(pool, backend);
-    setting.weight = 0;
-    if (fields[1] != "default") {
-        const auto weight = text::number(fields[1]);
-        if (!weight || *weight == 0 || *weight > operators::most_weight) {
-            return caller->done(false, fmt::format("weight {}: it is 1 to {}, or default", fields[1],
-                                                   operators::most_weight));
+    const std::string what = read_weight(fields[1], setting, caller);
+    if (!what.empty()) change(pool, backend, setting, caller, what, moment);
+}
+
+// Pool and name apart: either may hold a slash. Both settings in one change, or none of them.
+void Operators::set_both(Fields fields, const CallerPtr& caller, const Moment& moment) {
+    const std::string& pool = fields[0];
+    const std::string& backend = fields[1];
+    if (!is_known(pool, backend)) return caller->done(false, no_backend(pool, backend));
+    Setting setting = store_->setting(pool, backend);
+    std::vector<std::string> what;
+    if (!fields[2].empty()) {
+        const auto word = std::ranges::find(shm::operator_words, fields[2]);
+        if (word == std::end(shm::operator_words)) {
+            return caller->done(false, fmt::format("state {}: it is ready, drain or maint", fields[2]));
         }
-        setting.weight = static_cast<std::uint32_t>(*weight);
+        setting.state = static_cast<shm::Operator>(word - std::begin(shm::operator_words));
+        what.push_back("is in " + fields[2]);
     }
-    change(pool, backend, setting, caller,
-           setting.weight == 0 ? "has its configured weight" : fmt::format("has weight {}", setting.weight),
-           moment);
+    if (!fields[3].empty()) {
+        what.push_back(read_weight(fields[3], setting, caller));
+        if (what.back().empty()) return;
+    }
+    if (what.empty()) return caller->done(false, "backend set: neither a state nor a weight");
+    change(pool, backend, setting, caller, fmt::format("{}", fmt::join(what, " and ")), moment);
+    if (!fields[2].empty()) drains_.changed(pool, backend, setting.state);
+}
+
+// A weight as written into `setting`; what that comes to, or "" after it told the caller that it is none.
+std::string Operators::read_weight(const std::string& text, Setting& setting, const CallerPtr& caller) {
+    setting.weight = 0;
+    if (text == "default") return "has its configured weight";
+    const auto weight = text::number(text);
+    if (!weight || *weight == 0 || *weight > operators::most_weight) {
+        caller->done(false,
+                     fmt::format("weight {}: it is 1 to {}, or default", text, operators::most_weight));
+        return {};
+    }
+    setting.weight = static_cast<std::uint32_t>(*weight);
+    return fmt::format("has weight {}", setting.weight);
 }
 
 void Operators::change(const std::string& pool, const std::string& backend, const Setting& setting,
@@ -343,7 +370,13 @@ std::string Operators::taken(const std::string& pool, const config::Backend& bac
     return {};
 }
 
-// POOL/NAME of a backend that is known now, or of which something is kept.
+// Known now, or something of it is kept.
+bool Operators::is_known(const std::string& pool, const std::string& backend) const {
+    return find(pool, backend).backend != nullptr || store_->member(pool, backend) != nullptr ||
+           !store_->setting(pool, backend).none();
+}
+
+// POOL/NAME of a backend that is known.
 bool Operators::split(const std::string& name, std::string& pool, std::string& backend,
                       const CallerPtr& caller) const {
     const std::size_t slash = name.find('/');
@@ -353,10 +386,7 @@ bool Operators::split(const std::string& name, std::string& pool, std::string& b
     }
     pool = name.substr(0, slash);
     backend = name.substr(slash + 1);
-    if (find(pool, backend).backend != nullptr || store_->member(pool, backend) != nullptr ||
-        !store_->setting(pool, backend).none()) {
-        return true;
-    }
+    if (is_known(pool, backend)) return true;
     caller->done(false, no_backend(pool, backend));
     return false;
 }
@@ -380,7 +410,10 @@ void Operators::load(const std::string& path, const Moment& moment) {
 void Operators::due(Micros at) { due_ = due_ == 0 ? at : std::min(due_, at); }
 
 void Operators::keep(const CallerPtr& caller, std::function<void()> kept, const Moment& moment) {
-    if (file_.path().empty()) return kept();
+    if (file_.path().empty()) {
+        writer_->flush();
+        return kept();
+    }
     waiting_.push_back({caller, std::move(kept)});
     sure_ = true;
     due(std::max(moment.now, written_ + write_gap));
@@ -398,6 +431,9 @@ void Operators::save(const Moment& moment) {
         sure_ = true;
         due(moment.now + expiry_gap);
     }
+    // Whoever is told that it is done finds it done: workers choose by what is published. And what was chosen before may
+    // still be on its way into the figures that a drain waits for.
+    writer_->flush();
     for (const Waiting& each : std::exchange(waiting_, {})) {
         if (!error.empty()) each.caller->info("warning: not kept over a restart: " + error);
         each.kept();

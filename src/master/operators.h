@@ -53,6 +53,9 @@ class Operators {
     void set_state(shm::Operator state, Fields fields, const CallerPtr& caller,
                    const operators::Moment& moment);
     void set_weight(Fields fields, const CallerPtr& caller, const operators::Moment& moment);
+    void set_both(Fields fields, const CallerPtr& caller, const operators::Moment& moment);
+    static std::string read_weight(const std::string& text, operators::Setting& setting,
+                                   const CallerPtr& caller);
     void add(Fields fields, const CallerPtr& caller, const operators::Moment& moment);
     void remove(Fields fields, const CallerPtr& caller, const operators::Moment& moment);
     void export_all(const CallerPtr& caller, const operators::Moment& moment);
@@ -67,6 +70,7 @@ class Operators {
     [[nodiscard]] std::string no_pool(const std::string& name) const;
     [[nodiscard]] std::string no_backend(const std::string& pool, const std::string& backend) const;
     [[nodiscard]] std::string taken(const std::string& pool, const config::Backend& backend) const;
+    [[nodiscard]] bool is_known(const std::string& pool, const std::string& backend) const;
     bool split(const std::string& name, std::string& pool, std::string& backend,
                const CallerPtr& caller) const;
 

@@ -90,7 +90,9 @@ def test_readyz_fails_while_it_winds_down(t):
 def test_other_paths_and_methods_are_refused(t):
     lb = t.lb(pool(t.backend("s1")))
     assert lb.admin("/nothing").status == 404
-    assert lb.admin("/metrics", method="DELETE").status in (405, 501)
+    for method in ("DELETE", "OPTIONS", "TRACE", "BREW"):
+        answer = lb.admin("/metrics", method=method)
+        assert (answer.status, answer.get("Allow")) == (405, "GET, HEAD"), (method, answer.status)
     assert lb.admin("/metrics").status == 200
 
 

@@ -115,7 +115,7 @@ def test_backends_are_added_and_removed(t):
 def test_mistakes_are_explained(t):
     _, _, lb = two(t)
     for arguments, word in ((("drain", "app/s9"), "s9"), (("drain", "apq/s1"), "app"), (("drain", "s1"), "POOL/NAME"),
-                            (("weight", "app/s1", "0"), "1"), (("add", "app", "nowhere"), "port"), (("dance", "app/s1"), "drain")):
+                            (("weight", "app/s1", "0"), "1"), (("add", "app", "nowhere"), "port"), (("dance", "app/s1"), "drain"), (("drain", "ap/s1"), "did you mean 'app'")):
         outcome = backend(lb, *arguments)
         assert outcome.status != 0 and word in outcome.text, (arguments, outcome)
 
@@ -234,6 +234,37 @@ def test_what_makes_no_sense_is_refused(t):
     assert api(lb, "PUT", "/api/v1/pools/nope/backends/x", {"address": "127.0.0.1:1", "ttl": "60s"}).status == 404
     assert api(lb, "PUT", "/api/v1/pools/app/backends/s1", {"address": "127.0.0.1:1", "ttl": "60s"}).status == 409
     assert api(lb, "PUT", path, b"{" + b" " * 100000 + b"}").status == 413
+
+
+def test_a_change_of_state_and_weight_is_one(t):
+    s1, s2 = t.backend("s1"), t.backend("s2")
+    lb = with_token(t, backends=[f"{s1} name=s1", f"{s2} name=s2"])
+    answer = api(lb, "PATCH", "/api/v1/pools/app/backends/s1", {"state": "maint", "weight": 3})
+    assert answer.status == 200 and json.loads(answer.text)["result"] == "pool app: backend s1 is in maint and has weight 3", answer.text
+    assert {t.get(lb).text for _ in range(6)} == {"s2"}
+    assert api(lb, "PATCH", "/api/v1/pools/app/backends/s1", {"state": "ready"}).status == 200
+    client = t.client(lb)
+    assert [client.get("/").text for _ in range(8)].count("s1") == 6, "the weight stayed"
+    assert api(lb, "PATCH", "/api/v1/pools/app/backends/s1", {"weight": "default"}).status == 200
+    assert [client.get("/").text for _ in range(8)].count("s1") == 4
+    exported = json.loads(api(lb, "GET", "/api/v1/pools/app").text)["backends"][0]
+    assert (exported["state"], exported["weight"]) == ("ready", 1)
+
+
+def test_an_odd_name_is_told_what_is_odd(t):
+    lb = with_token(t, backends=[f"{t.backend('s1')} name=s1"])
+    body = {"address": "127.0.0.1:1", "ttl": "60s"}
+    for name, word in (("", "empty"), ("n" * 129, "longer than 128"), ("%0a", "control byte"), ("a%", "hex digits"), ("%zz", "hex digits"), ("%ff", "UTF-8")):
+        answer = api(lb, "PUT", f"/api/v1/pools/app/backends/{name}", body)
+        assert answer.status == 400 and word in json.loads(answer.text)["error"], (name, answer.text)
+
+
+def test_a_slash_belongs_to_the_name_it_is_written_in(t):
+    s1 = t.backend("s1")
+    lb = with_token(t, backends=[f"{s1} name=s1"])
+    assert api(lb, "PUT", "/api/v1/pools/app/backends/a%2Fb", {"address": "127.0.0.1:1", "ttl": "60s"}).status == 200
+    answer = api(lb, "PATCH", "/api/v1/pools/app/backends/a%2Fb", {"state": "maint"})
+    assert answer.status == 200 and "backend a/b is in maint" in answer.text, answer.text
 
 
 def test_the_load_of_a_pool_says_how_many_backends_it_wants(t):

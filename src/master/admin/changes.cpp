@@ -32,22 +32,6 @@ int hex_digit(char c) noexcept {
     return -1;
 }
 
-std::optional<std::string> decoded(std::string_view part) {
-    std::string out;
-    for (std::size_t i = 0; i < part.size(); i++) {
-        if (part[i] != '%') {
-            out += part[i];
-            continue;
-        }
-        if (i + 2 >= part.size()) return std::nullopt;
-        const int high = hex_digit(part[i + 1]), low = hex_digit(part[i + 2]);
-        if (high < 0 || low < 0) return std::nullopt;
-        out += static_cast<char>(high * 16 + low);
-        i += 2;
-    }
-    return out;
-}
-
 // Before anything is parsed: how deep it goes. Brackets inside strings do not count.
 bool too_deep(std::string_view text) noexcept {
     std::size_t depth = 0;
@@ -152,8 +136,8 @@ Result<Change, Refusal> read_registration(Change change, std::string_view body) 
         return bad("ttl: must be given, from 1 to 86400 seconds, or text such as \"30s\"");
     }
     change.registers = true;
-    change.lines.push_back(fmt::format("backend\tregister\t{}\t{}\t{}\t{}\t{}", change.pool, change.backend,
-                                       address, weight, *ttl));
+    change.line = fmt::format("backend\tregister\t{}\t{}\t{}\t{}\t{}", change.pool, change.backend, address,
+                              weight, *ttl);
     return change;
 }
 
@@ -162,58 +146,99 @@ Result<Change, Refusal> read_patch(Change change, std::string_view body) {
     if (!object) return Failed{object.error()};
     const json& given = object.value();
     if (given.empty()) return bad("nothing to change: give state or weight");
-    const std::string name = change.pool + "/" + change.backend;
+    std::string weight, state;
     if (given.contains("weight")) {
         const json& value = given["weight"];
-        const auto weight = weight_of(value);
-        if (!weight && value != "default") return bad(fmt::format("weight: {}, or \"default\"", weight_rule));
-        change.lines.push_back(
-            fmt::format("backend\tweight\t{}\t{}", name, weight ? std::to_string(*weight) : "default"));
+        const auto number = weight_of(value);
+        if (!number && value != "default") return bad(fmt::format("weight: {}, or \"default\"", weight_rule));
+        weight = number ? std::to_string(*number) : "default";
     }
     if (given.contains("state")) {
         const json& value = given["state"];
         if (value != "ready" && value != "drain" && value != "maint") {
             return bad("state: must be \"ready\", \"drain\" or \"maint\"");
         }
-        change.lines.push_back(fmt::format("backend\t{}\t{}\t", value.get<std::string>(), name));
+        state = value.get<std::string>();
     }
+    change.line = fmt::format("backend\tset\t{}\t{}\t{}\t{}", change.pool, change.backend, state, weight);
     return change;
 }
 
-}  // namespace
-
-std::optional<std::vector<std::string>> path_parts(std::string_view path) {
-    if (!path.starts_with(root)) return std::nullopt;
+// What stands between the slashes behind "/api/v1/"; nothing when it is another path or has too many parts.
+std::vector<std::string_view> written_parts(std::string_view path) {
+    if (!path.starts_with(root)) return {};
     path.remove_prefix(root.size());
-    std::vector<std::string> parts;
-    for (;;) {
+    std::vector<std::string_view> parts;
+    while (parts.size() < most_parts) {
         const std::size_t slash = std::min(path.find('/'), path.size());
-        auto part = decoded(path.substr(0, slash));
-        if (!part || config::check_name(*part) || parts.size() == most_parts) return std::nullopt;
-        parts.push_back(std::move(*part));
+        parts.push_back(path.substr(0, slash));
         if (slash == path.size()) return parts;
         path.remove_prefix(slash + 1);
     }
+    return {};
+}
+
+// A name in a path and where it goes.
+struct Place {
+    const char* what;
+    std::string_view written;
+    std::string* name;
+};
+
+}  // namespace
+
+std::optional<std::string> percent_decoded(std::string_view part) {
+    std::string out;
+    for (std::size_t i = 0; i < part.size(); i++) {
+        if (part[i] != '%') {
+            out += part[i];
+            continue;
+        }
+        if (i + 2 >= part.size()) return std::nullopt;
+        const int high = hex_digit(part[i + 1]), low = hex_digit(part[i + 2]);
+        if (high < 0 || low < 0) return std::nullopt;
+        out += static_cast<char>(high * 16 + low);
+        i += 2;
+    }
+    return out;
+}
+
+std::optional<std::vector<std::string>> path_parts(std::string_view path) {
+    const auto written = written_parts(path);
+    std::vector<std::string> parts;
+    for (const std::string_view each : written) {
+        auto part = percent_decoded(each);
+        if (!part || config::check_name(*part)) return std::nullopt;
+        parts.push_back(std::move(*part));
+    }
+    return parts.empty() ? std::nullopt : std::optional(std::move(parts));
 }
 
 Result<Change, Refusal> read_change(std::string_view method, std::string_view path, std::string_view body) {
-    const auto parts = path_parts(path);
-    const bool known = parts && parts->size() == 4 && (*parts)[0] == "pools" && (*parts)[2] == "backends";
-    if (!known) {
+    const auto parts = written_parts(path);
+    if (parts.size() != 4 || parts[0] != "pools" || parts[2] != "backends") {
         const bool reads = path == "/" || path == "/metrics" || path == "/healthz" || path == "/readyz" ||
-                           path == "/status" || path == "/api" || path.starts_with("/api/");
+                           path == "/status" || path == "*" || path == "/api" || path.starts_with("/api/");
         return Failed{reads
                           ? Refusal{405, "only /api/v1/pools/POOL/backends/NAME can be changed", "GET, HEAD"}
                           : Refusal{404, "not found"}};
     }
-    Change change{(*parts)[1], (*parts)[3], {}, false};
+    if (method != "PUT" && method != "PATCH" && method != "DELETE") {
+        return Failed{Refusal{405, "a backend takes PUT, PATCH and DELETE", "PUT, PATCH, DELETE"}};
+    }
+    Change change;
+    for (const auto& [what, written, name] :
+         {Place{"pool", parts[1], &change.pool}, Place{"backend", parts[3], &change.backend}}) {
+        auto read = percent_decoded(written);
+        if (!read) return bad(fmt::format("{}: a % is not followed by two hex digits", what));
+        if (const auto problem = config::check_name(*read))
+            return bad(fmt::format("{}: {}", what, problem->what));
+        *name = std::move(*read);
+    }
     if (method == "PUT") return read_registration(std::move(change), body);
     if (method == "PATCH") return read_patch(std::move(change), body);
-    if (method == "DELETE") {
-        change.lines.push_back(fmt::format("backend\tderegister\t{}\t{}", change.pool, change.backend));
-        return change;
-    }
-    return Failed{Refusal{405, "a backend takes PUT, PATCH and DELETE", "PUT, PATCH, DELETE"}};
+    change.line = fmt::format("backend\tderegister\t{}\t{}", change.pool, change.backend);
+    return change;
 }
 
 std::optional<Refusal> not_authorized(std::string_view authorization, std::string_view file,

@@ -30,7 +30,7 @@ constexpr EndText ends[] = {
     {End::denied, "lb", "403", "An acl of the listener or of the route does not let the client in."},
     {End::limited, "lb", "429",
      "The client, or whatever the limit tells requests apart by, is over a limit. The limit's "
-     "`status` may say another status."},
+     "status may say another."},
     {End::saturated, "lb", "503",
      "Every usable backend had its max_inflight, and the queue is off or was full."},
     {End::queue_timeout, "lb", "503", "The request waited in the pool's queue for longer than its timeout."},

@@ -1,5 +1,5 @@
 // master/admin/server.h -- the operator's HTTP port, in a process of its own: /metrics /healthz /readyz /status /api.
-// Owns:  its evhttp and its column's epoch. Reads the shared table only.
+// Owns:  its loop, its column's epoch, and when it ends. The port, the pages and the desk for changes are its parts.
 // Never: changes the table; is needed by traffic, control or checks.
 #pragma once
 #include "shared/process/child.h"

@@ -87,7 +87,9 @@ std::optional<std::uint64_t> number(std::string_view s) noexcept {
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
     std::size_t best = std::min<std::size_t>(3, word.size() / 3);
+    if (word.size() == 2) best = 1;  // names like s1 and db are too common to go without
     std::string_view found;
+    bool tied = false;
     for (std::string_view candidate : candidates) {
         // The lengths alone bound the distance from below; this also keeps the tables below small.
         const std::size_t gap =
@@ -97,8 +99,12 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
         if (d < best || (d == best && found.empty())) {
             best = d;
             found = candidate;
+            tied = false;
+        } else if (d == best) {
+            tied = true;
         }
     }
+    if (tied && word.size() == 2) return {};  // v3 is as far from v1 as from v2
     return found;
 }
 

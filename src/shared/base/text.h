@@ -28,7 +28,8 @@ std::vector<std::string_view> words(std::string_view s);
 // A decimal number without sign, blanks or trailing bytes; nothing when it does not fit 64 bits.
 std::optional<std::uint64_t> number(std::string_view s) noexcept;
 // The candidate with the least edit distance to `word` (Damerau: a swapped pair counts one), if that is at most a
-// third of its length and no more than 3; otherwise "". For "did you mean".
+// third of its length and no more than 3 (one in a word of two letters, if no
+// other is as near); otherwise "". For "did you mean".
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 // A JSON string with its quotes. Bytes that are no valid UTF-8 become U+FFFD, so that the line stays JSON.
 void append_json(std::string& out, std::string_view s);

@@ -48,10 +48,22 @@ TEST(Nearest, FindsTheLikelyMeaningAndNothingFarther) {
     EXPECT_EQ(nearest("bnid", keys), "bind");
     EXPECT_EQ(nearest("balanse", keys), "balance");
     EXPECT_EQ(nearest("chek", keys), "check");
-    EXPECT_EQ(nearest("bx", keys), "");  // a third of two letters is no letter
+    EXPECT_EQ(nearest("bx", keys), "");
+    EXPECT_EQ(nearest("b", keys), "");
     EXPECT_EQ(nearest("timeout", keys), "");
     EXPECT_EQ(nearest("", keys), "");
     EXPECT_EQ(nearest("bind", keys), "bind");
+}
+
+TEST(Nearest, LetsOneLetterOfTwoBeWrong) {
+    const std::string_view names[] = {"s1", "db", "app", "c"};
+    EXPECT_EQ(nearest("s2", names), "s1");
+    EXPECT_EQ(nearest("bd", names), "db");
+    EXPECT_EQ(nearest("ap", names), "app");
+    EXPECT_EQ(nearest("xy", names), "");
+    const std::string_view versions[] = {"off", "v1", "v2"};
+    EXPECT_EQ(nearest("v3", versions), "") << "no better than a guess";
+    EXPECT_EQ(nearest("x", names), "") << "of one letter nothing would be left";
 }
 
 TEST(Nearest, PrefersTheCloserCandidateWhateverTheOrder) {

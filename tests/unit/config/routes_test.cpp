@@ -38,7 +38,7 @@ TEST(Routes, NamesThatDoNotExistAreMistakesWithNearMisses) {
         mistakes(two_listeners +
                  "[route a]\nlistener = wbe\npool = ap\npool = nxt\nmirror = apps 1%\naccess_log = mian\n"),
         ElementsAre("lb.ini:12: [route a] listener = wbe: no such listener; did you mean 'web'?",
-                    "lb.ini:13: [route a] pool = ap: no such pool; there are app or next",
+                    "lb.ini:13: [route a] pool = ap: no such pool; did you mean 'app'?",
                     "lb.ini:14: [route a] pool = nxt: no such pool; did you mean 'next'?",
                     "lb.ini:15: [route a] mirror = apps 1%: no such pool; did you mean 'app'?",
                     "lb.ini:16: [route a] access_log = mian: no such log; did you mean 'main'?"));
