@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -17,10 +18,13 @@
 
 #include "master/listeners.h"
 #include "master/master.h"
+#include "master/operator/state_file.h"
 #include "master/pidfile.h"
 #include "master/port_holder.h"
 #include "master/socket_file.h"
 #include "master/startup.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/net/socket.h"
 #include "shared/process/control.h"
@@ -33,10 +37,10 @@ struct Findings {
     unsigned errors = 0;
     void error(const std::string& text) {
         errors++;
-        fmt::print(stderr, "{}\n", text);
+        log::say_error(text);
     }
     void warning(const std::string& text) const {
-        if (!quiet) fmt::print(stderr, "warning: {}\n", text);
+        if (!quiet) log::say_warning("warning: " + text);
     }
 };
 
@@ -139,6 +143,33 @@ void check_made(Findings& findings, const Made& file) {
     }
 }
 
+// A start goes on without it, and says so in the log. `problem` is that of its directories, for the user that makes them.
+void check_state(Findings& findings, const std::string& path, const std::string& problem) {
+    if (path.empty()) return;
+    const auto warn = [&](std::string_view what) {
+        findings.warning(fmt::format("state_file {}: {}", path, what));
+    };
+    if (!problem.empty()) return warn(problem);
+    operators::StateFile file;
+    file.use(path);
+    for (const std::string& line : file.problems({monotonic_now(), unix_millis()})) findings.warning(line);
+    struct stat info {};
+    const std::string directory = directory_of(path);
+    if (stat(directory.c_str(), &info) == 0 && access(directory.c_str(), W_OK | X_OK) != 0) {
+        warn(fmt::format("cannot be written: {}: {}", directory, errno_text(errno)));
+    }
+}
+
+// The settings name files that are read with them: an admin token, a list of countries. A reload reads them all again as
+// the user that lb has become, and so does a start under a service manager that starts lb as that user.
+void check_again(Findings& findings, const config::Source& source, const std::string& user) {
+    const auto again = config::load(source);
+    if (again) return;
+    for (const config::ConfigError& error : again.error()) {
+        findings.error(fmt::format("as user '{}': {}", user, config::show(error)));
+    }
+}
+
 void check_bind(Findings& findings, const std::string& who, const config::Bind& bind,
                 const std::set<std::string>& running, pid_t running_pid) {
     const std::string key = key_of(bind);
@@ -190,7 +221,7 @@ void check_binds(Findings& findings, const config::Config& config) {
 }
 
 // What lb would write, asked of the kernel as the user that lb would be by then: access(2) allows root everything.
-void check_files(Findings& findings, const config::Config& config) {
+void check_files(Findings& findings, const config::Config& config, const config::Source& source) {
     const auto who = startup::choose_user(config.global.user);
     if (!who) return findings.error(who.error());
     // Somebody who is not root asks on behalf of another user, whose rights cannot be tried.
@@ -200,12 +231,15 @@ void check_files(Findings& findings, const config::Config& config) {
     const auto& account = who.value().account;
     std::vector<Made> files = made_files(config);
     check_directories(findings, files, account);
+    const std::string no_state = startup::directories_problem(config.global.state_file, account);
     if (account) {
         if (const std::string error = privileges::become(*account); !error.empty()) {
             return findings.error(fmt::format("cannot become user '{}': {}", account->name, error));
         }
     }
+    if (account) check_again(findings, source, account->name);
     for (const Made& file : files) check_made(findings, file);
+    check_state(findings, config.global.state_file, no_state);
     if (config.global.error_log.kind == log::Kind::file) {
         check_file(findings, "error_log", config.global.error_log.path);
     }
@@ -219,8 +253,7 @@ void check_files(Findings& findings, const config::Config& config) {
 int test_configuration(const MasterOptions& options, bool quiet) {
     auto loaded = config::load(options.source);
     if (!loaded) {
-        for (const config::ConfigError& error : loaded.error())
-            fmt::print(stderr, "{}\n", config::show(error));
+        for (const config::ConfigError& error : loaded.error()) log::say_error(config::show(error));
         return 1;
     }
     Findings findings;
@@ -228,7 +261,7 @@ int test_configuration(const MasterOptions& options, bool quiet) {
     for (const std::string& warning : loaded.value().warnings) findings.warning(warning);
     const config::Config& config = loaded.value().config;
     check_binds(findings, config);
-    check_files(findings, config);  // last: it gives up root
+    check_files(findings, config, options.source);  // last: it gives up root
     if (findings.errors != 0) return 1;
     if (!quiet) fmt::print(stderr, "the configuration is good\n");
     return 0;

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 from lbtest import pool
@@ -11,13 +12,13 @@ workers = 2
 control = {directory}/control.sock
 pid_file = {directory}/lb.pid
 [admin]
-bind = 127.0.0.1:9145
+bind = 127.0.0.1:{admin}
 [log main]
 path = {directory}/access.log
 format = json
 [listener web]
-bind = 127.0.0.1:8080
-bind = [::1]:8080
+bind = 127.0.0.1:{web}
+bind = [::1]:{web}
 access_log = main
 pool = app
 [pool app]
@@ -28,8 +29,24 @@ check = http GET /healthz expect=200-299 interval=2s timeout=1s rise=2 fall=3
 """
 
 
+def free_port(t):
+    """One that is free on both loopbacks: lb -t tries to bind what it checks."""
+    def free():
+        port = t.free_port()
+        with socket.socket(socket.AF_INET6) as probe:
+            try:
+                probe.bind(("::1", port))
+            except OSError:
+                return None
+        return port
+    return t.wait(free, "a free port")
+
+
 def good_file(t):
-    return t.write("good.ini", GOOD.format(directory=t.directory))
+    web, admin = free_port(t), t.free_port()
+    while admin == web:
+        admin = t.free_port()
+    return t.write("good.ini", GOOD.format(directory=t.directory, web=web, admin=admin))
 
 
 def test_t_says_that_a_good_file_is_good_and_leaves_nothing_behind(t):
@@ -119,14 +136,88 @@ def test_version_and_help(t):
     assert short.text.split()[1] in long_form.text and len(long_form.text) > len(short.text)
     helped = t.run("-h")
     assert helped.status == 0 and helped.out == t.run("--help").out
-    for flag in ("-c", "-t", "-T", "-g", "-p", "-s", "-q", "-v", "-V", "--backends", "--port"):
+    for flag in ("-c", "-t", "-T", "-g", "-p", "-s", "-q", "-v", "-V", "--backends", "--port", "handover", "man 8 lb"):
         assert flag in helped.out, flag
+    assert t.run("demo", "--help").out == t.run("demo", "-h").out == helped.out
 
 
-def test_wrong_usage_ends_with_2(t):
-    for arguments in (["--nonsense"], ["-x"], ["-c"], ["-s"], ["-s", "dance"], ["stray"], ["-g"], ["--port"]):
+ONE = "--backends=http://127.0.0.1:1"
+WRONG_USAGE = [
+    ["--nonsense"], ["-x"], ["-c"], ["-s"], ["-s", "dance"], ["-s", ""], ["stray"], ["-g"], ["--port"], ["-p"], [""], ["-t", "stray"],
+    ["-g", "workers"], ["-t", "-g", "workers"], ["-g", "workers=1", "-g", "x"], ["--port=80"], [ONE, "--port=abc"], [ONE, "--port=0"],
+    [ONE, "--port=65536"], [ONE, "--port=-1"], [ONE, "--port", "80x", "-t"], [ONE, "--port=abc", "-T"], [ONE, "--port=abc", "-s", "stop"],
+    ["--backends="], ["--backends=,"], ["--backends=http://"], ["--backends=https://127.0.0.1:1"], ["--backends=127.0.0.1:x"],
+    ["--backends=127.0.0.1:0"], ["--backends=http://127.0.0.1:1/path"], ["-c", "x", ONE], ["-q"], ["-v", "-V"], ["status", "more"],
+    ["explain"], ["explain", "GET", "/"], ["explain", "GET", "http://h/", "--from=here"], ["explain", "GET", "http://h/" + 4096 * "x"],
+    ["backend"], ["backend", "drain"], ["backend", "drain", "app"], ["backend", "drain", "a/b", "--wait=x"],
+    ["backend", "weight", "a/b", "0"], ["demo", "x"], ["demo", "0"], ["demo", "1", "1"], ["demo", *map(str, range(1, 18))], ["demo", "-x"],
+]
+
+
+def test_wrong_usage_ends_with_2_and_says_how_to_get_help(t):
+    for arguments in WRONG_USAGE:
         outcome = t.run(*arguments)
-        assert outcome.status == 2 and outcome.err.strip() and not outcome.out, (arguments, outcome)
+        assert outcome.status == 2 and not outcome.out, (arguments, outcome)
+        what, how = outcome.err.splitlines()
+        assert re.match("lb( demo)?: .", what) and re.fullmatch("Try 'lb( explain)? --help'\\.", how), (arguments, outcome)
+
+
+def closed(t, name, text):
+    """A file that nobody but root, or whoever runs the test, can read."""
+    path = t.write(name, text)
+    os.chmod(path, 0o600)
+    return path
+
+
+def test_t_names_all_that_the_user_cannot_read_whom_root_becomes(t):
+    if os.geteuid() != 0:
+        t.note("test", "left out: only root becomes another user")
+        return
+    token = closed(t, "admin.token", "secret-token-0123456789\n")
+    more = closed(t, "more.ini", "[pool other]\nbackend = 127.0.0.1:1\n")
+    path = t.write("closed.ini", f"[global]\nuser = nobody\nstate_file = off\ncontrol = {t.path('c')}\npid_file = off\ninclude = {more}\n"
+                                 f"[admin]\nbind = off\ntoken_file = {token}\n[listener web]\nbind = unix:{t.path('w')}\n")
+    for quiet in ([], ["-q"]):
+        outcome = t.run("-t", *quiet, "-c", path)
+        assert outcome.status == 1 and "good" not in outcome.text, outcome
+        told = [line for line in outcome.err.splitlines() if line.startswith("as user 'nobody': ")]
+        assert len(told) == 2 and any(token in line for line in told) and any(more in line for line in told), outcome
+    lb = t.lb(argv=["-c", path], ready=False)
+    for name in (token, more):
+        lb.wait_log("warn", "a reload will fail", name)
+    os.chown(token, 0, 65534)
+    os.chmod(token, 0o640)
+    os.chmod(more, 0o644)
+    outcome = t.run("-t", "-c", path)
+    assert outcome.status == 0 and "good" in outcome.err, outcome
+
+
+def test_t_looks_at_the_state_file_and_leaves_it_alone(t):
+    def warns(state, *parts):
+        path = good_file(t)
+        at = ["-c", path, "-g", f"state_file = {state}"]
+        outcome = t.run("-t", *at)
+        assert outcome.status == 0 and "the configuration is good" in outcome.err, outcome
+        told = [line for line in outcome.err.splitlines() if line.startswith("warning: state_file ")]
+        assert bool(told) == bool(parts) and all(any(part in line for line in told) for part in parts), (parts, outcome)
+        quiet = t.run("-t", "-q", *at)
+        assert (quiet.status, quiet.text) == (0, ""), quiet
+
+    os.chmod(t.write("state.json", "no json"), 0o644)
+    before = sorted(os.listdir(t.directory) + ["good.ini"])
+    warns(t.path("state.json"), t.path("state.json"), "JSON")
+    assert sorted(os.listdir(t.directory)) == before and t.read("state.json") == "no json"
+    warns(t.path("state.json/deeper/state"), "Not a directory")
+    warns(t.directory, "it is no regular file")
+    warns(t.path("new.json"))
+    warns(t.path("not/there/yet/new.json"))
+    if os.geteuid() == 0:
+        closed(t, "closed.json", '{"lb_state": 1}')
+        warns(t.path("closed.json"), "Permission denied; nothing of it is in force")
+        os.mkdir(t.path("private"), 0o700)
+        warns(t.path("private/state.json"), "Permission denied")
+        os.chmod(t.path("private"), 0o755)
+        warns(t.path("private/state.json"), f"cannot be written: {t.path('private')}: Permission denied")
 
 
 def test_a_missing_file_ends_with_1_and_its_name(t):

@@ -1,7 +1,9 @@
 """The access log, line by line, where the lines go, and what becomes of them when somebody moves the file away or fills the disk."""
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -329,6 +331,86 @@ def test_a_moved_log_is_opened_again(t):
         assert "/before" in t.read("access.1") and "/before" not in t.read("access.log")
         lb.signal("TERM")
         assert lb.wait_status() == 0
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def reopening(t, lb):
+    """lb -s reopen that is under way."""
+    return subprocess.Popen([t.binary, "-c", lb.config_path, "-s", "reopen"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def open_files(pid):
+    return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+
+
+def test_reopen_is_over_when_nobody_has_the_old_files_any_more(t):
+    names = ("access.log", "error.log")
+    lb = t.lb(f"[global]\nerror_log = {t.path('error.log')} info\n" + log(t, "combined") + pool(t.backend("s1")), workers=3)
+    busy, *others = lb.workers()
+    for name in names:
+        os.rename(t.path(name), t.path(f"{name}.1"))
+    with stopped(busy):
+        command = reopening(t, lb)
+        t.wait(lambda: all(t.path(name) in open_files(pid) for pid in others for name in names), "the other workers have done it")
+        t.wait(lambda: t.path("error.log") in open_files(lb.admin_pid()), "the admin process too")
+        assert command.poll() is None, command.communicate()
+    assert command.communicate(timeout=10) == ("logs reopened\n", "") and command.returncode == 0
+    for pid in (lb.pid, lb.admin_pid(), *lb.workers()):
+        files = open_files(pid)
+        assert not [file for file in files if file.endswith(".1")] and t.path("error.log") in files, (pid, files)
+
+
+def test_reopen_names_a_worker_that_does_not_answer(t):
+    lb = t.lb(log(t, "combined") + pool(t.backend("s1")), workers=2)
+    silent = lb.workers()[0]
+    with stopped(silent), t.lasts(at_least=1.9, at_most=8):
+        outcome = lb.command("reopen")
+    assert outcome.status == 1 and re.fullmatch(rf"lb: worker \d \(pid {silent}\) did not answer within 2 s\n", outcome.err), outcome
+    lb.wait_log("error", f"(pid {silent}) did not answer")
+    assert lb.command("reopen").status == 0
+
+
+def test_reopen_says_what_a_worker_could_not_open(t):
+    os.mkdir(t.path("logs"))
+    os.chmod(t.path("logs"), 0o777)
+    lb = t.lb(log(t, "combined", "logs/access.log") + pool(t.backend("s1")))
+    worker, = lb.workers()
+    os.remove(t.path("logs/access.log"))
+    with stopped(worker):
+        command = reopening(t, lb)
+        t.wait(lambda: os.path.exists(t.path("logs/access.log")), "the master could open it")
+        os.rename(t.path("logs"), t.path("gone"))
+    out, err = command.communicate(timeout=10)
+    assert (command.returncode, out, err) == (1, "", f"lb: worker 0 (pid {worker}): No such file or directory\n"), (out, err)
+    lb.wait_log("access log", t.path("logs/access.log"), "No such file or directory")
+    os.rename(t.path("gone"), t.path("logs"))
+    assert lb.command("reopen").status == 0
+
+
+def test_the_journal_learns_how_bad_a_line_is(t):
+    """Standard error is a socket here, and $JOURNAL_STREAM names it, as a service manager does it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(10)
+        status = os.fstat(theirs.fileno())
+        for stream, prefix in ((f"{status.st_dev}:{status.st_ino}", "<3>"), (f"{status.st_dev}:{status.st_ino + 1}", "")):
+            path = t.write("bad.ini", "[nonsense]\n[worse]\n")
+            for more in (["-t"], ["-t", "-q"], ["-s", "stop", "-g", f"control = {t.path('none')}"]):
+                done = subprocess.run([t.binary, "-c", path, *more], env={**os.environ, "JOURNAL_STREAM": stream}, stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=False)
+                said = ours.recv(65536).decode().splitlines()
+                assert done.returncode == 1 and said and not done.stdout, (more, done)
+                for line in said:
+                    assert line.startswith(prefix) and line.startswith("<") == bool(prefix), (more, said)
 
 
 def test_every_line_is_written_before_the_end(t):

@@ -21,6 +21,7 @@
 
 #include "master/cli/options.h"
 #include "master/cli/status_table.h"
+#include "shared/base/log.h"
 #include "shared/net/fd.h"
 #include "shared/net/socket.h"
 
@@ -30,14 +31,14 @@ namespace {
 constexpr timeval patience{5, 0};
 
 // What cannot be written leaves ferror() behind: a full disk must neither end lb -s with a signal nor look like success.
-void say(std::FILE* where, std::string_view text) {
-    (void)std::fwrite(text.data(), 1, text.size(), where);
-    (void)std::fputc('\n', where);
-    std::fflush(where);  // progress must be seen as it comes, through a pipe too
+void say_out(std::string_view text) {
+    (void)std::fwrite(text.data(), 1, text.size(), stdout);
+    (void)std::fputc('\n', stdout);
+    std::fflush(stdout);  // progress must be seen as it comes, through a pipe too
 }
 
 int fail(std::string_view text) {
-    say(stderr, fmt::format("lb: {}", text));
+    log::say_error(fmt::format("lb: {}", text));
     return 1;
 }
 
@@ -71,7 +72,6 @@ struct Shown {
     std::function<void(std::string_view)> info;
     std::function<void(std::string_view)> outcome;  // the last line, when it is a good one
 };
-void say_out(std::string_view text) { say(stdout, text); }
 void say_nothing(std::string_view) {}
 const Shown all{say_out, say_out};
 const Shown nothing{say_nothing, say_nothing};
@@ -83,7 +83,7 @@ std::optional<int> show_line(std::string_view line, const Shown& shown) {
         return std::nullopt;
     }
     if (line.starts_with(control::error)) {
-        say(stderr, line.substr(control::error.size()));
+        log::say_error(line.substr(control::error.size()));
         return std::nullopt;
     }
     if (line.starts_with(control::ok)) {
@@ -120,7 +120,7 @@ int ask(const config::Source& source, std::string request, const Shown& shown) {
     const auto path = config::load_control(source);
     if (!path) {
         for (const config::ConfigError& error : path.error())
-            say(stderr, fmt::format("lb: {}", config::show(error)));
+            log::say_error(fmt::format("lb: {}", config::show(error)));
         return 1;
     }
     auto connected = connect_to(path.value());
@@ -183,11 +183,10 @@ int explain(const Options& options) {
         fmt::format("explain\t{}\t{}\t{}\t{}", asked.method, asked.target, asked.from, asked.listener);
     for (const std::string& header : asked.headers) line += fmt::format("\t{}", header);
     if (line.size() >= control::max_request) {
-        say(stderr,
-            fmt::format(
-                "lb: the request is too long to be explained: {} bytes where the control socket takes "
-                "{}",
-                line.size(), control::max_request - 1));
+        log::say_error(fmt::format(
+            "lb: the request is too long to be explained: {} bytes where the control socket takes {}\n"
+            "Try 'lb explain --help'.",
+            line.size(), control::max_request - 1));
         return usage_error;
     }
     return ask(options.source, std::move(line), all);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "master/cli/options.h"
+#include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/net/address.h"
 #include "shared/net/event_ptr.h"
@@ -118,7 +119,7 @@ void say(const std::string& text) {
     std::fflush(stdout);
 }
 int complain(const std::string& text, int status) {
-    std::fputs(fmt::format("lb demo: {}\n", text).c_str(), stderr);
+    log::say_error("lb demo: " + text);
     return status;
 }
 
@@ -200,7 +201,7 @@ std::size_t reap(std::vector<DemoBackend>& backends) {
 
 int demo(const Options& options) {
     auto read = read_arguments(options.arguments);
-    if (!read) return complain(read.error(), 2);
+    if (!read) return complain(read.error() + "\nTry 'lb --help'.", 2);
     std::vector<DemoBackend>& backends = read.value();
 
     // All ports before the first child: either everything starts, or nothing does.

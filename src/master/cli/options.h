@@ -1,5 +1,5 @@
-// master/cli/options.h -- the command line as one table of flags: parsing, --help and the test of lb(8) walk it.
-// Owns:  the flags.
+// master/cli/options.h -- what the command line asks for. Its flags are one table: parsing, --help and the test of lb(8) walk it.
+// Owns:  which flags and words go together, and what they come to.
 // Never: reads a file or starts anything in parse(); main.cpp acts on what it returns.
 #pragma once
 #include <cstdint>
@@ -40,7 +40,7 @@ struct Explain {
 struct Options {
     Action action = Action::run;
     config::Source source;
-    std::string signal;  // stop quit reload reopen status
+    std::string signal;  // one of signal_names
     Explain explain;
     bool json = false;                   // lb status --json
     std::string request;                 // of lb backend: the line for the control socket
@@ -53,7 +53,7 @@ struct Options {
 inline constexpr std::string_view backend_actions[] = {"drain", "ready",  "maint", "weight",
                                                        "add",   "remove", "export"};
 // What lb -s takes.
-inline constexpr std::string_view signal_names[] = {"stop", "quit", "reload", "reopen", "status"};
+inline constexpr std::string_view signal_names[] = {"stop", "quit", "reload", "reopen", "status", "handover"};
 
 struct Flag {
     char letter;             // 0: none

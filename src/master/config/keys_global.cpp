@@ -186,7 +186,8 @@ using G = Global;
 
 constexpr KeySpec global_table[] = {
     {"user", global, once, own<user_form>(parse_user, print_user), no_default,
-     "lb when started as root, else nobody with a notice; not used when started as another user",
+     "the user lb when started as root, or nobody where there is no lb; not used when started as another "
+     "user",
      "Whom the processes run as. Used only when lb is started as root; the master itself changes to this "
      "user before it opens sockets and logs."},
     {"workers", global, once, own<workers_form>(parse_workers, print_workers), "auto", has_default,
@@ -215,9 +216,10 @@ constexpr KeySpec global_table[] = {
      "Where lb tells what it does and what went wrong, and from which level on. Without a level: notice. At "
      "debug, each choice of a backend is told too."},
     {"drain_timeout", global, once, duration<&G::drain_timeout, 0, 168 * hour>(), "1h", has_default,
-     "After a reload, the workers of the old settings finish what is open within this time."},
+     "After a reload, the workers of the old settings finish what is open within this time. What is open for "
+     "longer, such as WebSockets, is cut."},
     {"quit_timeout", global, once, duration<&G::quit_timeout, 0, 24 * hour>(), "30s", has_default,
-     "After lb -s quit, what is open is finished within this time."},
+     "After lb -s quit, what is open is finished within this time. What is open for longer is cut."},
     {"max_generations", global, once, number<&G::max_generations, 2, 64>(), "8", has_default,
      "Generations of workers that run at once, the newest and those that still finish. When a reload would "
      "make one more, the oldest is ended early."},
@@ -226,9 +228,10 @@ constexpr KeySpec global_table[] = {
      "in front of it can move away."},
     {"include", global, many, own<include_form>(parse_include, print_include), no_default,
      "nothing more is read",
-     "Reads more files, after the one that names them, in the order of their names. `*`, `?` and `[...]` "
-     "match as in a shell. A pattern may match nothing; a name without these must exist. Files may include "
-     "others, 8 deep; a file is never read twice."},
+     "Reads more files, after the one that names them, in the order of their names. A relative pattern is "
+     "below the directory of that one. `*`, `?` and `[...]` match as in a shell. A pattern may match "
+     "nothing; a name without these must exist. Files may include others, 8 deep; a file is never read "
+     "twice."},
 
 };
 

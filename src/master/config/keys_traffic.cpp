@@ -12,15 +12,20 @@ using T = Traffic;
 
 constexpr KeySpec table[] = {
     {"header_timeout", client_side, once, duration<&T::header_timeout, 10 * milli, hour>(), "10s",
-     has_default, "A client sends a whole request head within this time."},
+     has_default, "A client sends a whole request head within this time, or gets 408."},
     {"body_timeout", both_sides, once, duration<&T::body_timeout, 10 * milli, 24 * hour>(), "30s",
-     has_default, "The longest time between two reads of a body, or two writes, on this side."},
+     has_default,
+     "The longest time between two reads of a body, or two writes: in a listener those of the client, in a "
+     "pool those of the backend."},
     {"idle_timeout", client_side, once, duration<&T::idle_timeout, 10 * milli, 24 * hour>(), "75s",
      has_default, "A client connection without a request is closed after this time."},
     {"connect_timeout", backend_side, once, duration<&T::connect_timeout, milli, minute>(), "3s", has_default,
-     "A connection to a backend stands within this time."},
+     "A connection to a backend stands within this time; else `retries` applies, and at last the answer is "
+     "504."},
     {"response_timeout", backend_side, once, duration<&T::response_timeout, 10 * milli, 24 * hour>(), "60s",
-     has_default, "A backend sends a whole response head within this time after it has the request."},
+     has_default,
+     "A backend sends a whole response head within this time after it has the request; else `retries` "
+     "applies where it names timeout, and at last the answer is 504."},
     {"tunnel_timeout", client_side, once, duration<&T::tunnel_timeout, 10 * milli, 168 * hour>(), "1h",
      has_default,
      "An upgraded connection (WebSocket) ends after this time without a byte in either direction."},
@@ -29,11 +34,12 @@ constexpr KeySpec table[] = {
      "The whole of a request and its answer, retries included, takes no longer. Tunnels have their own "
      "limit."},
     {"max_header", both_sides, once, size<&T::max_header, kib, mib>(), "32k", has_default,
-     "The largest head: of a request in a listener, of a response in a pool."},
+     "The largest head: in a listener of a request, which else gets 431 or 414, in a pool of a response, "
+     "which else becomes 502."},
     {"max_headers", both_sides, once, number<&T::max_headers, 8, 10'000>(), "128", has_default,
      "The most fields in a head."},
     {"max_body", client_side, once, size<&T::max_body, 0, 1024 * (1024 * gib), Off::allowed>(), "1g",
-     has_default, "The largest request body; `off` sets no limit."},
+     has_default, "The largest request body; a larger one gets 413. `off` sets no limit."},
     {"keepalive_requests", client_side, once,
      number<&T::keepalive_requests, 1, 1'000'000'000, Off::allowed>(), "1000", has_default,
      "Requests on one client connection; `off` sets no limit."},

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <optional>
@@ -71,7 +72,7 @@ std::string directory_of(const std::string& path) {
 
 }  // namespace
 
-std::vector<std::string> StateFile::load(Store& store, const Moment& moment) {
+std::vector<std::string> StateFile::read(Store& store, const Moment& moment) const {
     if (path_.empty()) return {};
     std::string text;
     const int error = read_all(path_, text);
@@ -84,6 +85,16 @@ std::vector<std::string> StateFile::load(Store& store, const Moment& moment) {
             lines.push_back(fmt::format("state_file {}: {}", path_, each));
         }
     }
+    return lines;
+}
+
+std::vector<std::string> StateFile::problems(const Moment& moment) const {
+    Store unused;
+    return read(unused, moment);
+}
+
+std::vector<std::string> StateFile::load(Store& store, const Moment& moment) {
+    std::vector<std::string> lines = read(store, moment);
     // A directory, a device or a link is somebody else's, and the setting is a mistake: it is left as it is.
     if (lines.empty() || is_other(path_)) return lines;
     const std::string aside = path_ + ".bad";

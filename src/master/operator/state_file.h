@@ -18,11 +18,14 @@ class StateFile {
     // Into an empty store. What is missing is no mistake. Returns lines for the log; when there are any, the file is
     // FILE.bad from then on, and what could be read of it wants to be written anew. What is no regular file stays.
     std::vector<std::string> load(Store& store, const Moment& moment);
+    // What load() would have to say about the file. Nothing is changed.
+    [[nodiscard]] std::vector<std::string> problems(const Moment& moment) const;
     // Written beside it, then put in its place: whenever the machine stops, one of the two is there as a whole. `sure`: it is
     // the new one from when this returns. "" or why not.
     [[nodiscard]] std::string save(const Store& store, const Moment& moment, bool sure) const;
 
  private:
+    [[nodiscard]] std::vector<std::string> read(Store& store, const Moment& moment) const;
     std::string path_;
 };
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
@@ -22,9 +23,22 @@ namespace {
 constexpr std::size_t line_max = PIPE_BUF;
 constexpr std::string_view cut_mark = "...";
 
+// systemd names in $JOURNAL_STREAM the device and inode of the stream it made. Whoever gets that variable may have been
+// given another standard error since, so only the same file counts.
+bool is_journal(int fd) noexcept {
+    const char* stream = std::getenv("JOURNAL_STREAM");
+    struct stat info {};
+    if (stream == nullptr || fstat(fd, &info) != 0) return false;
+    char name[64];
+    const auto end =
+        fmt::format_to_n(name, sizeof name, "{}:{}", std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
+    return std::string_view(stream) == std::string_view(name, std::min(end.size, sizeof name));
+}
+
 struct State {
     Kind kind = Kind::stderr_stream;
     int fd = STDERR_FILENO;
+    bool journal = is_journal(STDERR_FILENO);  // what `fd` is
     std::string path;
     std::string role = "lb";
 };
@@ -132,6 +146,36 @@ int syslog_priority(Level level) noexcept {
     return LOG_ERR;
 }
 
+// <3> for an error.
+void put_priority(Line& line, Level level) noexcept {
+    line.put('<');
+    line.put(static_cast<char>('0' + syslog_priority(level)));
+    line.put('>');
+}
+
+void write_whole(int fd, std::string_view text) noexcept {
+    while (!text.empty()) {
+        const ssize_t wrote = ::write(fd, text.data(), text.size());
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0) return;  // nobody can be told
+        text.remove_prefix(static_cast<std::size_t>(wrote));
+    }
+}
+
+void say(Level level, std::string_view text) noexcept {
+    const int saved = errno;
+    const bool journal = is_journal(STDERR_FILENO);
+    std::string out;
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        if (journal) out += fmt::format("<{}>", syslog_priority(level));
+        out.append(text.substr(at, end - at)).push_back('\n');
+        at = end + 1;
+    }
+    write_whole(STDERR_FILENO, out);
+    errno = saved;
+}
+
 std::string last_error() {
     const char* text = strerrordesc_np(errno);
     return text != nullptr ? text : "unknown error";
@@ -173,24 +217,28 @@ std::string open(const Target& target) {
         fd = streams().error;
     } else if (target.kind == Kind::file) {
         fd = open_file(target.path);
-        if (fd < 0) return last_error();
+        if (fd < 0) return target.path + ": " + last_error();
     }
     close_own_file();
     state().kind = target.kind;
     state().fd = fd;
+    state().journal = target.kind == Kind::stderr_stream && is_journal(fd);
     state().path = target.kind == Kind::file ? target.path : std::string();
     detail::threshold = target.level;
     return {};
 }
 
-std::string reopen() {
-    if (state().kind != Kind::file) return {};
+int reopen() {
+    if (state().kind != Kind::file) return 0;
     const int fd = open_file(state().path);
-    if (fd < 0) return last_error();
+    if (fd < 0) return errno;
     close(state().fd);
     state().fd = fd;
-    return {};
+    return 0;
 }
+
+void say_error(std::string_view text) noexcept { say(Level::error, text); }
+void say_warning(std::string_view text) noexcept { say(Level::warn, text); }
 
 void own_standard_streams() noexcept {
     streams() = {own_description(STDOUT_FILENO), own_description(STDERR_FILENO)};
@@ -216,6 +264,7 @@ void detail::write(Level level, std::string_view text) noexcept {
         syslog(syslog_priority(level), "%s", whole.data());
         closelog();
     } else {
+        if (state().journal) put_priority(line, level);
         put_time(line);
         line.put(level_names[static_cast<std::size_t>(level)]);
         line.put(' ');

@@ -41,11 +41,13 @@ void AccessLogs::flush(Micros now) noexcept {
     for (Log& log : logs_) log.sink->flush(now);
 }
 
-void AccessLogs::reopen() {
+int AccessLogs::reopen() {
+    int first = 0;
     for (Log& log : logs_) {
         log.sink->flush(now_);
-        log.sink->reopen(now_);
+        if (const int error = log.sink->reopen(now_); first == 0) first = error;
     }
+    return first;
 }
 
 void AccessLogs::close(Micros now) noexcept {

@@ -41,8 +41,8 @@ class AccessLogs {
     // At the end: writes out what waits; what is not taken now is lost, and counted.
     void close(Micros now) noexcept;
     // The files were moved away: writes out what waits, opens the names again. A file that cannot be opened keeps its
-    // descriptor.
-    void reopen();
+    // descriptor; errno of the first such, or 0.
+    int reopen();
     // Since the last call: lines that the destinations took, and lines that were lost.
     std::uint64_t take_written() noexcept;
     std::uint64_t take_dropped() noexcept;

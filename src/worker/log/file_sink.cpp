@@ -116,9 +116,11 @@ void FileSink::write_out(Micros now) noexcept {
     lose(torn_ ? waiting().find('\n') + 1 : 0);
 }
 
-void FileSink::reopen(Micros now) {
-    if (path_.empty()) return;
-    if (!open(now)) log::error("access log {}: {}", path_, errno_text(errno));
+int FileSink::reopen(Micros now) {
+    if (path_.empty() || open(now)) return 0;
+    const int error = errno;
+    log::error("access log {}: {}", path_, errno_text(error));
+    return error;
 }
 
 }  // namespace lb

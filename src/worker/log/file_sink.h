@@ -19,7 +19,7 @@ class FileSink final : public LogSink {
     explicit FileSink(std::string path);
     explicit FileSink(int standard_output);
 
-    void reopen(Micros now) override;
+    int reopen(Micros now) override;
 
  private:
     enum class Way : std::uint8_t { file, stream, socket, blocking };

@@ -28,8 +28,8 @@ class LogSink {
     }
     // Writes what the destination takes now.
     void flush(Micros now) noexcept;
-    // Opens the destination anew, after flush().
-    virtual void reopen(Micros now) = 0;
+    // Opens the destination anew, after flush(). errno when a file could not be opened; it keeps the old one then.
+    virtual int reopen(Micros now) = 0;
     // Nobody will flush again: what still waits is lost.
     void close(Micros now) noexcept;
 

@@ -108,9 +108,11 @@ void SyslogSink::write_out(Micros now) noexcept {
     }
 }
 
-void SyslogSink::reopen(Micros now) {
+// A daemon that is away is no file that somebody waits for: its lines say so, and it is tried again by itself.
+int SyslogSink::reopen(Micros now) {
     disconnect();
     if (!connect(now)) failing(now, errno_text(errno));
+    return 0;
 }
 
 }  // namespace lb

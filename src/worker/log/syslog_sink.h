@@ -16,7 +16,7 @@ class SyslogSink final : public LogSink {
  public:
     explicit SyslogSink(std::string_view socket_path);
 
-    void reopen(Micros now) override;
+    int reopen(Micros now) override;
 
  private:
     bool connect(Micros now) noexcept;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 namespace lb::log {
 namespace {
@@ -120,7 +122,7 @@ TEST_F(LogTest, ReopenFollowsTheNameAfterARotation) {
     const std::string moved = path_ + ".1";
     ASSERT_EQ(rename(path_.c_str(), moved.c_str()), 0);
     notice("second");
-    ASSERT_EQ(reopen(), "");
+    ASSERT_EQ(reopen(), 0);
     notice("third");
     EXPECT_THAT(content(moved), testing::AllOf(testing::HasSubstr("first"), testing::HasSubstr("second")));
     EXPECT_THAT(content(path_),
@@ -129,14 +131,15 @@ TEST_F(LogTest, ReopenFollowsTheNameAfterARotation) {
 
 TEST_F(LogTest, AFailedOpenOrReopenKeepsTheOldDestinationAndSaysWhy) {
     open_at(Level::notice);
-    EXPECT_EQ(open({Kind::file, directory_ + "/none/error.log", Level::error}), "No such file or directory");
+    const std::string none = directory_ + "/none/error.log";
+    EXPECT_EQ(open({Kind::file, none, Level::error}), none + ": No such file or directory");
     EXPECT_TRUE(enabled(Level::notice));
     notice("still here");
     EXPECT_THAT(content(path_), testing::HasSubstr("still here"));
 
     const std::string moved = directory_ + ".moved";
     ASSERT_EQ(rename(directory_.c_str(), moved.c_str()), 0);
-    EXPECT_EQ(reopen(), "No such file or directory");
+    EXPECT_EQ(reopen(), ENOENT);
     notice("here too");
     EXPECT_THAT(content(moved + "/error.log"), testing::HasSubstr("here too"));
     std::filesystem::remove_all(moved);
@@ -168,7 +171,7 @@ TEST_F(LogTest, DescriptorIsTheFilesOwnAndClosedOnExec) {
 
 TEST_F(LogTest, AFifoWithoutReaderIsAnErrorAndNoHang) {
     ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
-    EXPECT_EQ(open({Kind::file, path_, Level::notice}), "No such device or address");
+    EXPECT_EQ(open({Kind::file, path_, Level::notice}), path_ + ": No such device or address");
 }
 
 TEST_F(LogTest, AFullFifoLosesLinesAndDoesNotWait) {
@@ -186,6 +189,111 @@ TEST_F(LogTest, LeavesErrnoAlone) {
     errno = EADDRINUSE;
     notice("x");
     EXPECT_EQ(errno, EADDRINUSE);
+}
+
+// Standard error of this process becomes one end of a socket pair, as systemd makes it one to the journal.
+class JournalTest : public testing::Test {
+ protected:
+    void SetUp() override {
+        int ends[2] = {-1, -1};
+        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+        ours_ = ends[0];
+        before_ = dup(STDERR_FILENO);
+        ASSERT_EQ(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+        close(ends[1]);
+        set_role("worker 2");
+    }
+    void TearDown() override {
+        dup2(before_, STDERR_FILENO);
+        close(before_);
+        close(ours_);
+        unsetenv("JOURNAL_STREAM");
+        ASSERT_EQ(open({}), "");
+        set_role("lb");
+    }
+    // DEVICE:INODE of a descriptor, and something added to the second.
+    static std::string stream(int fd, std::uint64_t more = 0) {
+        struct stat info {};
+        EXPECT_EQ(fstat(fd, &info), 0);
+        return fmt::format("{}:{}", info.st_dev, info.st_ino + more);
+    }
+    static void announce(const std::string& stream) { setenv("JOURNAL_STREAM", stream.c_str(), 1); }
+    [[nodiscard]] std::string said() const {
+        char bytes[4096];
+        const ssize_t got = recv(ours_, bytes, sizeof bytes, MSG_DONTWAIT);
+        return got < 0 ? "" : std::string(bytes, static_cast<std::size_t>(got));
+    }
+    std::string line(Level level) {
+        EXPECT_EQ(open({Kind::stderr_stream, "", Level::debug}), "");
+        detail::write(level, "text");
+        return said();
+    }
+
+    int ours_ = -1, before_ = -1;
+};
+
+TEST_F(JournalTest, GetsThePriorityBeforeEachLine) {
+    announce(stream(STDERR_FILENO));
+    const std::pair<Level, std::string> wanted[] = {{Level::error, "<3>"},
+                                                    {Level::warn, "<4>"},
+                                                    {Level::notice, "<5>"},
+                                                    {Level::info, "<6>"},
+                                                    {Level::debug, "<7>"}};
+    for (const auto& [level, prefix] : wanted) {
+        const std::string text = line(level);
+        EXPECT_THAT(text, testing::StartsWith(prefix + "2"));
+        EXPECT_THAT(text,
+                    testing::EndsWith(fmt::format("Z {} [worker 2 {}] text\n",
+                                                  level_names[static_cast<std::size_t>(level)], getpid())));
+    }
+}
+
+TEST_F(JournalTest, IsStillOneWithDescriptionsOfOurOwn) {
+    announce(stream(STDERR_FILENO));
+    own_standard_streams();
+    EXPECT_THAT(line(Level::error), testing::StartsWith("<3>2"));
+}
+
+TEST_F(JournalTest, AnotherStandardErrorIsLeftAlone) {
+    std::string cut = stream(STDERR_FILENO);
+    cut.pop_back();
+    const std::string other = stream(STDERR_FILENO, 1);
+    for (const std::string& name :
+         {other, cut, stream(STDERR_FILENO) + "0", std::string(), std::string("x")}) {
+        announce(name);
+        EXPECT_THAT(line(Level::error), testing::StartsWith("2")) << name;
+        say_error("lb: no");
+        EXPECT_EQ(said(), "lb: no\n") << name;
+    }
+    unsetenv("JOURNAL_STREAM");
+    EXPECT_THAT(line(Level::error), testing::StartsWith("2"));
+}
+
+TEST_F(JournalTest, AFileHasNoPriorities) {
+    announce(stream(STDERR_FILENO));
+    std::string path = testing::TempDir() + "lb_journal_XXXXXX";
+    const int made = mkstemp(path.data());
+    ASSERT_GE(made, 0);
+    close(made);
+    ASSERT_EQ(open({Kind::file, path, Level::debug}), "");
+    error("text");
+    std::ostringstream content;
+    content << std::ifstream(path).rdbuf();
+    EXPECT_THAT(content.str(), testing::StartsWith("2"));
+    EXPECT_EQ(said(), "");
+    unlink(path.c_str());
+}
+
+TEST_F(JournalTest, WhatIsSaidWithoutALogHasItToo) {
+    announce(stream(STDERR_FILENO));
+    say_error("lb: one\ntwo");
+    EXPECT_EQ(said(), "<3>lb: one\n<3>two\n");
+    say_warning("warning: three");
+    EXPECT_EQ(said(), "<4>warning: three\n");
+    errno = EADDRINUSE;
+    say_error("");
+    EXPECT_EQ(errno, EADDRINUSE);
+    EXPECT_EQ(said(), "<3>\n");
 }
 
 }  // namespace

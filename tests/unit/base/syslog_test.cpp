@@ -74,7 +74,7 @@ TEST(Syslog, LevelsAreItsPriorities) {
         if (call != "open lb" && call != "close") priorities += call.front();
     }
     EXPECT_EQ(priorities, "76543");
-    EXPECT_EQ(reopen(), "") << "nothing to reopen";
+    EXPECT_EQ(reopen(), 0) << "nothing to reopen";
     ASSERT_EQ(open({}), "");
 }
 

@@ -167,9 +167,9 @@ TEST_F(Control, ExplainRefusesWhatTheLineCannotHold) {
     testing::internal::CaptureStderr();
     EXPECT_EQ(explain(options_), 2);
     take();
-    EXPECT_EQ(
-        err_,
-        "lb: the request is too long to be explained: 4096 bytes where the control socket takes 4095\n");
+    EXPECT_EQ(err_,
+              "lb: the request is too long to be explained: 4096 bytes where the control socket takes 4095\n"
+              "Try 'lb explain --help'.\n");
 }
 
 TEST_F(Control, StatusIsATableOrTheJsonAsItCame) {

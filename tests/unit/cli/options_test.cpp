@@ -242,6 +242,18 @@ TEST(Options, WrongOnesAreNamed) {
     EXPECT_EQ(bad({"-c", "a", "--config=b"}), "lb: -c is given twice" + more);
 }
 
+TEST(Options, ValuesThatAreNoneAreWrongUsage) {
+    const std::string more = "\nTry 'lb --help'.";
+    EXPECT_EQ(bad({"--backends=a:1", "--port=abc"}), "lb: --port: abc: is not a whole number" + more);
+    EXPECT_EQ(bad({"--backends=a:1", "--port", "65536"}), "lb: --port: 65536: must be 1 to 65535" + more);
+    EXPECT_THAT(bad({"--backends=https://a:1"}),
+                HasSubstr("--backends: https://a:1: TLS to backends is not supported; write http://"));
+    EXPECT_THAT(bad({"--backends=a:1,,b:1"}), HasSubstr("--backends: : has no host"));
+    EXPECT_THAT(bad({"--backends=a:1,b:0"}), HasSubstr("--backends: b:0: "));
+    EXPECT_THAT(bad({"-g", "workers"}), HasSubstr("-g workers: write KEY=VALUE"));
+    EXPECT_EQ(good({"--backends= a:1 , http://[::1]:80/ ", "--port=8"}).source.port, "8");
+}
+
 TEST(Options, ThatContradictAreRefused) {
     EXPECT_THAT(bad({"-s", "stop", "-t"}), HasSubstr("-s and -t exclude each other"));
     EXPECT_THAT(bad({"-h", "-v"}), HasSubstr("-h and -v exclude each other"));
@@ -250,8 +262,10 @@ TEST(Options, ThatContradictAreRefused) {
     EXPECT_THAT(bad({"-q"}), HasSubstr("-q goes with -t, -s or backend"));
     EXPECT_THAT(bad({"-T", "-q"}), HasSubstr("-q goes with -t, -s or backend"));
     EXPECT_THAT(bad({"-v", "-c", "x"}), HasSubstr("-c means nothing here"));
-    EXPECT_THAT(bad({"-s", "relaod"}),
-                HasSubstr("-s relaod: must be stop, quit, reload, reopen or status; did you mean 'reload'?"));
+    EXPECT_THAT(
+        bad({"-s", "relaod"}),
+        HasSubstr(
+            "-s relaod: must be stop, quit, reload, reopen, status or handover; did you mean 'reload'?"));
 }
 
 TEST(Help, FitsAScreen) {
@@ -267,6 +281,9 @@ TEST(Help, FitsAScreen) {
     EXPECT_EQ(good({"backend", "--help"}).topic, "backend");
     EXPECT_EQ(good({"status", "-h"}).action, Action::help);
     EXPECT_EQ(good({"-h"}).topic, "");
+    EXPECT_EQ(good({"demo", "--help"}).action, Action::help);
+    EXPECT_THAT(help(), HasSubstr("man 8 lb"));
+    for (const std::string_view signal : signal_names) EXPECT_THAT(help(), HasSubstr(std::string(signal)));
 }
 
 TEST(Help, AndThePageNameEveryFlag) {

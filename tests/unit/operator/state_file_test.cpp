@@ -196,5 +196,15 @@ TEST_F(StateFileTest, AFileThatCannotBeWrittenIsSaid) {
     EXPECT_TRUE(off.load(*std::make_unique<Store>(), start).empty());
 }
 
+TEST_F(StateFileTest, ItsProblemsAreToldWithoutTouchingIt) {
+    EXPECT_TRUE(file.problems(start).empty()) << "a missing one is none";
+    ASSERT_EQ(file.save(filled(), start, true), "");
+    EXPECT_TRUE(file.problems(start).empty());
+    std::ofstream(path) << "what?";
+    EXPECT_EQ(file.problems(start).size(), 1u);
+    EXPECT_EQ(content(path), "what?");
+    EXPECT_FALSE(fs::exists(path + ".bad"));
+}
+
 }  // namespace
 }  // namespace lb::operators
