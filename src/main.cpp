@@ -11,6 +11,7 @@
 #include "master/config/parser.h"
 #include "master/listeners.h"
 #include "master/master.h"
+#include "shared/base/log.h"
 #include "shared/process/child.h"
 #include "worker/worker.h"
 
@@ -38,7 +39,7 @@ std::string build_information() {
 int dump(const lb::config::Source& source) {
     const auto loaded = lb::config::load(source);
     if (!loaded) {
-        for (const auto& error : loaded.error()) fmt::print(stderr, "{}\n", lb::config::show(error));
+        for (const auto& error : loaded.error()) lb::log::say_error(lb::config::show(error));
         return 1;
     }
     return say(lb::config::dump(loaded.value().config));
@@ -47,11 +48,15 @@ int dump(const lb::config::Source& source) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Before a variable is taken out: what stays of the environment must still be in one piece.
+    lb::init_process_title(argc, argv);
     // Before anything is opened: only what was open now can be named by bind = fd:N.
-    const std::vector<int> inherited = lb::open_descriptors();
+    std::vector<lb::service::Stored> stored = lb::service::take_stored();
+    std::vector<int> inherited = lb::open_descriptors();
+    for (const auto& each : stored) std::erase(inherited, each.fd.get());
     const auto parsed = lb::cli::parse(argc, argv);
     if (!parsed) {
-        fmt::print(stderr, "{}\n", parsed.error());
+        lb::log::say_error(parsed.error());
         return usage_error;
     }
     const lb::cli::Options& options = parsed.value();
@@ -59,11 +64,12 @@ int main(int argc, char** argv) {
     master.source = options.source;
     master.worker = lb::run_worker;
     master.admin = lb::admin::run;
-    master.inherited = inherited;
+    master.inherited = std::move(inherited);
+    master.stored = std::move(stored);
     master.started_by = getuid();
     master.version = LB_VERSION;
     switch (options.action) {
-        case lb::cli::Action::run: lb::init_process_title(argc, argv); return lb::run_master(master);
+        case lb::cli::Action::run: return lb::run_master(std::move(master));
         case lb::cli::Action::test: return lb::test_configuration(master, options.quiet);
         case lb::cli::Action::dump: return dump(options.source);
         case lb::cli::Action::signal: return lb::cli::send_signal(options);
@@ -73,7 +79,7 @@ int main(int argc, char** argv) {
         case lb::cli::Action::version: return say(fmt::format("lb {}\n", LB_VERSION));
         case lb::cli::Action::version_long: return say(build_information());
         case lb::cli::Action::help: return say(lb::cli::help(options.topic));
-        case lb::cli::Action::demo: lb::init_process_title(argc, argv); return lb::cli::demo(options);
+        case lb::cli::Action::demo: return lb::cli::demo(options);
         case lb::cli::Action::manual: return say(lb::config::manual_keys() + lb::config::manual_variables());
     }
     return usage_error;

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "master/signals.h"
 #include "shared/base/log.h"
@@ -100,6 +99,7 @@ std::string Children::start(Start start) {
         context.standard_output = log::standard_output();
         context.channel = std::move(theirs);
         context.listen = std::move(start.listen);
+        context.lifeline = lifeline_;
         if (start.role == shm::Role::worker) context.wakeups = &wakeups_;
         begin_child(base_, context, child->name());
         _exit(start.main(context));  // no destructor of the master's may run here
@@ -138,6 +138,10 @@ void Children::receive(Child& child) {
                 break;
             case MessageKind::eject:
                 if (events_.eject) events_.eject(static_cast<std::uint32_t>(received.message.value));
+                break;
+            case MessageKind::reopened:
+                reopening_.answered(child.id, received.message.value,
+                                    static_cast<int>(received.message.listener));
                 break;
             case MessageKind::drain:
             case MessageKind::stop:
@@ -179,12 +183,14 @@ void Children::reap() {
         child->channel.close();
         count_death(*child, status);
         writer_.column_ended(child->column);
+        reopening_.ended(child->id);
         events_.ended(*child, status);
     }
 }
 
 void Children::tick(Micros now, Micros interval) {
     watch_.tick(now, interval);
+    reopening_.tick(now);
     bool changed = false;
     for (const auto& child : children_) {
         if (child->kill_at != 0 && now >= child->kill_at) {
@@ -226,6 +232,16 @@ void Children::stop(Child& child) {
     child.told = true;
     if (child.kill_at == 0 || child.kill_at > limit) child.kill_at = limit;
     tell(child, {MessageKind::stop, 0, 0});
+}
+
+void Children::reopen_logs(const CallerPtr& caller, std::string problem) {
+    const std::uint64_t request = reopening_.next();
+    std::vector<Reopening::Due> due;
+    for (const auto& child : children_) {
+        tell(*child, {MessageKind::reopen_logs, 0, request});
+        due.push_back({child->id, fmt::format("{} (pid {})", child->name(), child->pid)});
+    }
+    reopening_.begin(request, std::move(due), caller, std::move(problem), monotonic_now());
 }
 
 Child* Children::find(std::uint64_t id) noexcept {

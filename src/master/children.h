@@ -13,6 +13,7 @@
 
 #include "master/generations.h"
 #include "master/heartbeat.h"
+#include "master/reopening.h"
 #include "master/table/writer.h"
 #include "shared/base/clock.h"
 #include "shared/net/event_ptr.h"
@@ -74,6 +75,9 @@ class Children {
     Children(event_base* base, const shm::Segment& segment, TableWriter& writer, Events events)
         : base_(base), segment_(segment), writer_(writer), events_(std::move(events)) {}
 
+    // Reading end of the lifeline that children started from now on get; -1: none. Whose it is, is the caller's matter.
+    void set_lifeline(int read_end) noexcept { lifeline_ = read_end; }
+
     // Columns for so many children, all or none.
     Result<std::vector<std::uint32_t>, std::string> reserve(shm::Role role, std::uint32_t generation,
                                                             std::uint32_t first_number, std::uint32_t count,
@@ -92,6 +96,8 @@ class Children {
     // `all`: lb itself ends, so no other worker takes over what is at rest.
     void drain(Child& child, Micros time, bool all = false);
     void stop(Child& child);
+    // Tells everybody to open the logs again; the caller hears when all have, what is wrong with `problem` included.
+    void reopen_logs(const CallerPtr& caller, std::string problem);
     // The message is dropped when the child is too far behind; then its heartbeat will show that it hangs.
     bool tell(Child& child, const Message& message, int fd = -1) { return child.channel.send(message, fd); }
 
@@ -109,7 +115,9 @@ class Children {
     TableWriter& writer_;
     Events events_;
     Wakeups wakeups_;  // made for the first generation with a queue; workers inherit them
+    int lifeline_ = -1;
     HeartbeatWatch watch_;
+    Reopening reopening_;
     std::vector<std::unique_ptr<Child>> children_;
     std::uint64_t last_id_ = 0;
 };

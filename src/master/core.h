@@ -3,8 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <string>
-#include <vector>
 
 #include "master/accepting.h"
 #include "master/backend_names.h"
@@ -16,7 +14,9 @@
 #include "master/listeners.h"
 #include "master/membership.h"
 #include "master/pidfile.h"
+#include "master/predecessors.h"
 #include "master/retirement.h"
+#include "master/service/manager.h"
 #include "master/table/writer.h"
 
 namespace lb {
@@ -35,6 +35,8 @@ struct Core {
     Membership& membership;
     ControlServer& control;
     PidFile& pid_file;
+    service::Manager& manager;
+    Predecessors& predecessors;
     const config::Source& source;
     ChildMain worker = nullptr;
     ChildMain admin = nullptr;

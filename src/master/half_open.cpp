@@ -12,7 +12,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
+#include "master/tcp_table.h"
 #include "shared/net/fd.h"
 
 namespace lb {
@@ -46,13 +48,37 @@ Part take(char* bytes, std::size_t size, std::uint16_t port, std::vector<HalfOpe
     return Part::more;
 }
 
+std::optional<std::vector<HalfOpen>> from_table(int family, std::uint16_t port) {
+    bool whole = false;
+    const std::string table = read_tcp_table(family, whole);
+    if (!whole) return std::nullopt;
+    return half_open_in(table, port);
+}
+
 }  // namespace
+
+std::vector<HalfOpen> half_open_in(std::string_view table, std::uint16_t port) {
+    std::vector<HalfOpen> found;
+    while (!table.empty()) {
+        const auto end = table.find('\n');
+        const auto row = tcp_row(table.substr(0, end));
+        table.remove_prefix(end == std::string_view::npos ? table.size() : end + 1);
+        if (!row || row->state != TCP_SYN_RECV || row->local_port != port) continue;
+        HalfOpen entry;
+        std::memcpy(entry.local.data(), row->local.data(), entry.local.size());
+        std::memcpy(entry.remote.data(), row->remote.data(), entry.remote.size());
+        entry.remote_port = row->remote_port;
+        found.push_back(entry);
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
 
 std::optional<std::vector<HalfOpen>> half_open(int family, std::uint16_t port) {
     // A connection to a unix socket is in the queue or not there: nothing of it is under way.
     if (family == AF_UNIX) return std::vector<HalfOpen>{};
     const Fd netlink(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
-    if (!netlink) return std::nullopt;
+    if (!netlink) return from_table(family, port);
     Question question{};
     question.header.nlmsg_len = sizeof question;
     question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;

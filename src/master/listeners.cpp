@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 #include "master/port_holder.h"
 #include "master/steering.h"
@@ -54,6 +55,19 @@ std::string bind_problem(const Address& address, int error, const std::vector<in
 
 void report(const std::string& what, const std::string& error) {
     if (!error.empty()) log::warn("{}: {}", what, error);
+}
+
+// Of "3.0.4711"; empty when anything else is in it.
+std::vector<std::uint64_t> numbers_in(std::string_view dotted) {
+    std::vector<std::uint64_t> numbers;
+    for (;;) {
+        const auto dot = dotted.find('.');
+        const auto number = text::number(dotted.substr(0, dot));
+        if (!number) return {};
+        numbers.push_back(*number);
+        if (dot == std::string_view::npos) return numbers;
+        dotted.remove_prefix(dot + 1);
+    }
 }
 
 }  // namespace
@@ -103,6 +117,7 @@ std::string Listeners::adopt_inherited(Group& group) {
 // One socket that all workers share; what a worker leaves in the queue, the next one takes.
 std::string Listeners::open_local(Group& group) {
     const std::string key = key_of(group.bind);
+    const std::string before = group.members.empty() ? std::string() : name_of(group, 0);
     Member member;
     member.fd.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!member.fd) return fmt::format("{}: {}", key, errno_text(errno));
@@ -114,17 +129,20 @@ std::string Listeners::open_local(Group& group) {
         group.file.remove();
         return fmt::format("{}: {}", key, errno_text(error));
     }
+    // In the place of one that lost its file: who is in its queue is served by the workers that have it.
+    if (!before.empty()) forget(before);
+    group.members.clear();
     group.members.push_back(std::move(member));
+    keep(group, 0);
     return {};
 }
 
 // It is named again, perhaps while it was on its way out. One whose file somebody removed or replaced cannot be reached
-// any more: another one takes its place. Who is in the queue of the first is served by the workers that have it.
+// any more: another one takes its place.
 std::string Listeners::keep_local(Group& group, std::uint32_t backlog, std::vector<SocketId>& opened) {
     if (group.file.lost()) {
         group.bind.backlog = backlog;
         if (std::string error = open_local(group); !error.empty()) return error;
-        group.members.erase(group.members.begin());
         opened.push_back({key_of(group.bind), 0});
         log::warn("{}: the file was removed or replaced; listening anew", key_of(group.bind));
         return {};
@@ -161,6 +179,7 @@ std::string Listeners::open_members(Group& group, std::uint32_t slots, std::vect
         member.slot = slot;
         member.fd = std::move(fd);
         group.members.push_back(std::move(member));
+        keep(group, group.members.size() - 1);
         opened.push_back({key, slot});
     }
     return {};
@@ -198,6 +217,7 @@ std::string Listeners::open(const config::Bind& bind, std::uint32_t slots, bool 
     Group& group = groups_.at(key);
     if (group.inherited()) return {};
     if (group.local()) return keep_local(group, bind.backlog, opened);
+    group.deferred = defer;
     // With the program in place before a socket listens, none of the connections in between can land on it.
     if (!is_new) steer(group, true);
     const std::size_t before = opened.size();
@@ -229,8 +249,14 @@ void Listeners::remove(Group& group, std::size_t place) {
     // Not only close: a child that hangs may hold a copy, and the socket would stay in the kernel's group at a place
     // that we no longer know.
     shutdown(group.members[place].fd.get(), SHUT_RD);
-    if (place + 1 != group.members.size()) group.members[place] = std::move(group.members.back());
+    forget(group, place);
+    const std::size_t last = group.members.size() - 1;
+    if (place != last) {
+        forget(group, last);
+        group.members[place] = std::move(group.members.back());
+    }
     group.members.pop_back();
+    if (place != last) keep(group, place);
     group.steered.assign(1, UINT32_MAX);  // whatever is attached counts by the old order
 }
 
@@ -316,7 +342,7 @@ void Listeners::retire(const SocketId& id) {
     const bool none_left = std::all_of(group.members.begin(), group.members.end(),
                                        [](const Member& m) { return m.retiring && m.slot != decoy; });
     steer(group);
-    if (none_left) open_decoy(group);
+    if (none_left && group.ordered) open_decoy(group);
 }
 
 void Listeners::close(const SocketId& id) {
@@ -333,6 +359,78 @@ void Listeners::close(const SocketId& id) {
     } else {
         steer(found->second);
     }
+}
+
+// "lb.listen.SLOT.PLACE.INODE": the place in the kernel's group, and the socket's own number, so that no two are alike;
+// of a unix socket also ".DEVICE.INODE" of its file.
+std::string Listeners::name_of(const Group& group, std::size_t place) {
+    const Member& member = group.members[place];
+    struct stat info {};
+    fstat(member.fd.get(), &info);
+    std::string name = fmt::format("{}{}.{}.{}", prefix, member.slot, place, info.st_ino);
+    if (group.local()) name += fmt::format(".{}.{}", group.file.device(), group.file.inode());
+    return name;
+}
+
+void Listeners::keep(const Group& group, std::size_t place) {
+    if (manager_ == nullptr || !manager_->present() || group.members[place].slot == decoy) return;
+    manager_->keep(group.members[place].fd.get(), name_of(group, place));
+}
+
+void Listeners::forget(const Group& group, std::size_t place) {
+    if (group.members[place].slot != decoy) forget(name_of(group, place));
+}
+
+void Listeners::forget(const std::string& name) {
+    if (manager_ != nullptr) manager_->forget(name);
+}
+
+void Listeners::adopt(std::vector<service::Stored> stored) {
+    struct Found {
+        Member member;
+        std::uint64_t place = 0, device = 0, inode = 0;
+    };
+    std::map<std::string, std::vector<Found>> found;
+    for (service::Stored& each : stored) {
+        const auto numbers = numbers_in(std::string_view(each.name).substr(std::string_view(prefix).size()));
+        const bool good =
+            numbers.size() >= 3 && numbers[0] < decoy && inherited_problem(each.fd.get()).empty();
+        const Address address = good ? local_address(each.fd.get()) : Address();
+        if (!good || numbers.size() != (address.family() == AF_UNIX ? 5U : 3U)) {
+            log::warn("{}: is not a listening socket of lb", each.name);
+            forget(each.name);
+            continue;
+        }
+        Found one;
+        one.member.slot = static_cast<std::uint32_t>(numbers[0]);
+        one.member.fd = std::move(each.fd);
+        one.member.served = one.member.retiring = true;
+        one.place = numbers[1];
+        if (numbers.size() == 5) one.device = numbers[3], one.inode = numbers[4];
+        found[to_string(address)].push_back(std::move(one));
+    }
+    for (auto& [key, list] : found) {
+        std::sort(list.begin(), list.end(), [](const Found& a, const Found& b) { return a.place < b.place; });
+        Group group;
+        group.address = group.bind.address = local_address(list.front().member.fd.get());
+        for (std::size_t i = 0; i < list.size(); i++) group.ordered = group.ordered && list[i].place == i;
+        if (group.local()) group.file.adopt(group.address, list.front().device, list.front().inode);
+        for (Found& one : list) {
+            if (!group.local()) set_int(one.member.fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
+            group.members.push_back(std::move(one.member));
+        }
+        // Whatever the earlier master had attached last.
+        if (!group.local()) report(key, steering::detach(group.members.front().fd.get()));
+        log::notice("{}: going on with {} listening socket{} of an earlier master{}", key,
+                    group.members.size(), group.members.size() == 1 ? "" : "s",
+                    group.ordered ? "" : ", which left in the middle of a change");
+        groups_.emplace(key, std::move(group));
+    }
+}
+
+void Listeners::leave_open() noexcept {
+    for (auto& [key, group] : groups_) group.file.release();
+    groups_.clear();
 }
 
 std::vector<ino_t> Listeners::own_inodes() const {

@@ -6,6 +6,9 @@
 // with accept = shared, for unix sockets (the kernel has no SO_REUSEPORT for them) and for inherited descriptors. All of
 // lb's own TCP sockets are members of a SO_REUSEPORT group, so that the number of slots can change later. Sockets of a
 // group must be opened by one effective user: only after the master became the user it serves as.
+//
+// Where a service manager keeps descriptors, it has a copy of each, by a name that says which one it is, so that the
+// next master goes on with the same sockets and nobody is refused meanwhile.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -13,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "master/service/handed.h"
+#include "master/service/manager.h"
 #include "master/socket_file.h"
 #include "shared/base/result.h"
 #include "shared/config/model.h"
@@ -55,14 +60,22 @@ class Listeners {
         std::vector<Member> members;         // in the order of the kernel's group
         std::vector<std::uint32_t> steered;  // the places of the attached program; empty: none
         SocketFile file;                     // of a unix socket that is not inherited
+        bool ordered = true;  // the order of the members is known; without it nobody can be steered
         [[nodiscard]] bool inherited() const noexcept { return bind.inherited_fd >= 0; }
         [[nodiscard]] bool local() const noexcept { return !inherited() && address.family() == AF_UNIX; }
         // A SO_REUSEPORT group, whose members share new connections as steering says.
-        [[nodiscard]] bool steerable() const noexcept { return !inherited() && !local(); }
+        [[nodiscard]] bool steerable() const noexcept { return ordered && !inherited() && !local(); }
     };
 
-    // `inherited`: the descriptors this process was started with; only those can be named by bind = fd:N.
-    explicit Listeners(std::vector<int> inherited) : inherited_(std::move(inherited)) {}
+    // `inherited`: the descriptors this process was started with; only those can be named by bind = fd:N. `manager`
+    // outlives it; null: none.
+    explicit Listeners(std::vector<int> inherited, service::Manager* manager = nullptr)
+        : manager_(manager), inherited_(std::move(inherited)) {}
+
+    static bool is_socket(const std::string& name) { return name.starts_with(prefix); }
+    // Sockets of an earlier master, as the manager kept them. Until open() names them they are on their way out, and
+    // who asks for groups() sees them so. What is no listening socket is forgotten.
+    void adopt(std::vector<service::Stored> stored);
 
     // Opens what is not open yet, and takes members that were retiring back. Adds what it opened to `opened`. On
     // error (a sentence naming the address) nothing was opened by this call. `defer`: wake the acceptor only when the
@@ -83,12 +96,19 @@ class Listeners {
     void close(const SocketId& id);
     // At the end: closes the master's copies of all, and removes the files of unix sockets.
     void close_all() noexcept { groups_.clear(); }
+    // The same, but another master will go on with them: the files stay.
+    void leave_open() noexcept;
 
     [[nodiscard]] const std::map<std::string, Group>& groups() const noexcept { return groups_; }
     [[nodiscard]] const Group* group(const std::string& key) const noexcept;
     [[nodiscard]] std::vector<ino_t> own_inodes() const;
 
  private:
+    static constexpr const char* prefix = "lb.listen.";
+    [[nodiscard]] static std::string name_of(const Group& group, std::size_t place);
+    void keep(const Group& group, std::size_t place);
+    void forget(const Group& group, std::size_t place);
+    void forget(const std::string& name);
     std::string adopt_inherited(Group& group);
     std::string open_local(Group& group);
     std::string keep_local(Group& group, std::uint32_t backlog, std::vector<SocketId>& opened);
@@ -98,6 +118,7 @@ class Listeners {
     void remove(Group& group, std::size_t place);
     void steer(Group& group, bool closed = false);
 
+    service::Manager* manager_;
     std::vector<int> inherited_;
     std::map<std::string, Group> groups_;
 };

@@ -15,7 +15,7 @@ namespace lb {
 namespace {
 
 int say_and_fail(const std::string& error) {
-    fmt::print(stderr, "lb: {}\n", error);
+    log::say_error("lb: " + error);
     return 1;
 }
 
@@ -30,11 +30,10 @@ shm::Capacity capacity_for(const config::Config& config) {
 
 }  // namespace
 
-int run_master(const MasterOptions& options) {
+int run_master(MasterOptions options) {
     auto loaded = config::load(options.source);
     if (!loaded) {
-        for (const config::ConfigError& error : loaded.error())
-            fmt::print(stderr, "{}\n", config::show(error));
+        for (const config::ConfigError& error : loaded.error()) log::say_error(config::show(error));
         return 1;
     }
     const config::Global global = loaded.value().config.global;
@@ -42,6 +41,7 @@ int run_master(const MasterOptions& options) {
     if (global.daemon) {
         if (const std::string error = daemon.detach(); !error.empty()) return say_and_fail(error);
     }
+    service::Manager manager = service::Manager::from_environment();
     set_process_title("lb: master");
     log::set_role("master");
     const std::uint64_t descriptor_limit = startup::raise_descriptor_limit();
@@ -61,8 +61,9 @@ int run_master(const MasterOptions& options) {
     // Better known now than at the first reload.
     if (geteuid() != before) {
         if (const auto again = config::load(options.source); !again) {
-            log::warn("as the user that lb serves as, a reload will fail: {}",
-                      config::show(again.error().front()));
+            for (const config::ConfigError& error : again.error()) {
+                log::warn("as the user that lb serves as, a reload will fail: {}", config::show(error));
+            }
         }
     }
     log::notice("lb {} starting, pid {}", options.version, getpid());
@@ -74,9 +75,9 @@ int run_master(const MasterOptions& options) {
     int status = 0;
     std::string why;
     {
-        Supervisor supervisor(options, base.get(), segment.value(), descriptor_limit,
+        Supervisor supervisor(options, base.get(), segment.value(), manager, descriptor_limit,
                               [&] { daemon.serving(false); });
-        why = supervisor.begin(std::move(loaded).value());
+        why = supervisor.begin(std::move(loaded).value(), std::move(options.stored));
         if (!why.empty()) {
             if (!log_on_stderr) log::error("{}", why);
             return say_and_fail(why);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "master/config/parser.h"
+#include "master/service/handed.h"
 #include "shared/process/child.h"
 
 namespace lb {
@@ -16,13 +17,15 @@ struct MasterOptions {
     config::Source source;
     ChildMain worker = nullptr;
     ChildMain admin = nullptr;
-    uid_t started_by = 0;        // the real user at the start
-    std::vector<int> inherited;  // descriptors that were open when the process began
+    uid_t started_by = 0;  // the real user at the start
+    std::vector<int>
+        inherited;  // descriptors that were open when the process began, without those of `stored`
+    std::vector<service::Stored> stored{};  // what the service manager kept for it
     std::string version;
 };
 
 // Serves until it is told to end. Returns the exit status; errors before it serves go to standard error.
-int run_master(const MasterOptions& options);
+int run_master(MasterOptions options);
 
 // lb -t: is the configuration right, and could it be served here and now? Binds nothing that stays and leaves no file
 // behind. Prints warnings and errors to standard error; returns the exit status.

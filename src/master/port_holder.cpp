@@ -1,18 +1,19 @@
-// master/port_holder.cpp -- see port_holder.h. Formats: proc_pid_net(5), proc_pid_fd(5).
+// master/port_holder.cpp -- see port_holder.h. proc_pid_fd(5).
 #include "master/port_holder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
 
+#include "master/tcp_table.h"
 #include "shared/base/text.h"
 #include "shared/net/event_ptr.h"
 #include "shared/net/fd.h"
@@ -21,7 +22,6 @@ namespace lb {
 namespace {
 
 using DirPtr = std::unique_ptr<DIR, Frees<closedir>>;
-constexpr std::size_t largest_table = std::size_t{4} << 20;
 constexpr unsigned most_links = 20000;  // of all processes together: some tens of milliseconds
 
 std::string read_file(const std::string& path, std::size_t limit) {
@@ -37,41 +37,20 @@ std::string read_file(const std::string& path, std::size_t limit) {
     return text;
 }
 
-std::optional<std::uint32_t> hex(std::string_view digits) {
-    if (digits.empty() || digits.size() > 8) return std::nullopt;
-    std::uint32_t value = 0;
-    for (const char c : digits) {
-        const char l = text::lower(c);
-        if (text::is_digit(l)) {
-            value = value << 4 | static_cast<std::uint32_t>(l - '0');
-        } else if (l >= 'a' && l <= 'f') {
-            value = value << 4 | static_cast<std::uint32_t>(l - 'a' + 10);
-        } else {
-            return std::nullopt;
-        }
-    }
-    return value;
-}
-
-// The address part of "0100007F:1F90": words of 32 bits, each as the kernel holds it, that is in network order.
-bool in_the_way(std::string_view local, const Address& address) {
-    const auto colon = local.find(':');
-    if (colon == std::string_view::npos || hex(local.substr(colon + 1)) != address.port()) return false;
-    const std::string_view host = local.substr(0, colon);
-    if (host.size() != 8 && host.size() != 32) return false;
-    std::array<std::uint32_t, 4> words{};
-    for (std::size_t i = 0; i * 8 < host.size(); i++) words[i] = hex(host.substr(i * 8, 8)).value_or(0);
-    const bool any = std::all_of(words.begin(), words.end(), [](std::uint32_t w) { return w == 0; });
-    const bool v6 = host.size() == 32;
+// Whether a socket listens where it would be in the way of `address`.
+bool in_the_way(const TcpRow& row, const Address& address) {
+    if (row.state != TCP_LISTEN || row.local_port != address.port()) return false;
+    constexpr std::array<std::uint32_t, 4> unspecified{};
+    const bool any = row.local == unspecified;
     if (address.family() == AF_INET) {
         const std::uint32_t wanted = address.any.in.sin_addr.s_addr;
         // An unspecified IPv6 address may take IPv4 as well; whether it does is not shown, so it counts.
-        return any || (!v6 && (wanted == 0 || words[0] == wanted));
+        return any || (!row.v6 && (wanted == 0 || row.local[0] == wanted));
     }
-    if (address.family() != AF_INET6 || !v6) return false;
+    if (address.family() != AF_INET6 || !row.v6) return false;
     std::array<std::uint32_t, 4> wanted{};
     std::memcpy(wanted.data(), &address.any.in6.sin6_addr, sizeof wanted);
-    return any || words == wanted || wanted == std::array<std::uint32_t, 4>{};
+    return any || row.local == wanted || wanted == unspecified;
 }
 
 bool is_number(const char* name) { return text::number(name).has_value(); }
@@ -109,12 +88,9 @@ std::vector<ino_t> listening_inodes(std::string_view table, const Address& addre
     std::vector<ino_t> inodes;
     while (!table.empty()) {
         const auto end = table.find('\n');
-        const auto fields = text::words(table.substr(0, end));
+        const auto row = tcp_row(table.substr(0, end));
         table.remove_prefix(end == std::string_view::npos ? table.size() : end + 1);
-        constexpr std::size_t local_at = 1, state_at = 3, inode_at = 9;
-        if (fields.size() <= inode_at || fields[state_at] != "0A") continue;  // 0A: listening
-        if (!in_the_way(fields[local_at], address)) continue;
-        if (const auto inode = text::number(fields[inode_at])) inodes.push_back(*inode);
+        if (row && in_the_way(*row, address)) inodes.push_back(row->inode);
     }
     return inodes;
 }
@@ -122,10 +98,10 @@ std::vector<ino_t> listening_inodes(std::string_view table, const Address& addre
 Holders find_holders(const Address& address, const std::vector<ino_t>& own) {
     Holders holders;
     std::vector<ino_t> inodes;
-    for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-        for (const ino_t inode : listening_inodes(read_file(table, largest_table), address)) {
+    for (const int family : {AF_INET, AF_INET6}) {
+        bool whole = false;
+        for (const ino_t inode : listening_inodes(read_tcp_table(family, whole), address))
             inodes.push_back(inode);
-        }
     }
     const auto is_own = [&](ino_t inode) { return std::find(own.begin(), own.end(), inode) != own.end(); };
     holders.only_own = !inodes.empty() && std::all_of(inodes.begin(), inodes.end(), is_own);

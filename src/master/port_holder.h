@@ -22,7 +22,7 @@ struct Holders {
 };
 
 // Inodes of the sockets that listen where they would be in the way of `address`; `table` is the text of
-// /proc/net/tcp or tcp6.
+// /proc/net/tcp or tcp6 (master/tcp_table.h).
 std::vector<ino_t> listening_inodes(std::string_view table, const Address& address);
 
 // `own` are inodes of sockets of this process.

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <set>
 #include <utility>
 
@@ -69,6 +68,7 @@ void Reload::request(const CallerPtr& caller) {
 
 void Reload::begin_run() {
     log::notice("reloading");
+    core_.manager.reloading(monotonic_now());
     auto loaded = config::load(core_.source);
     if (!loaded) {
         for (const config::ConfigError& error : loaded.error()) complain(config::show(error));
@@ -144,6 +144,7 @@ void Reload::resolved() {
     core_.membership.unexpect();
     if (std::string error = core_.accepting.open(*config, workers, opened_); !error.empty())
         return fail(error);
+    if (first_) core_.predecessors.keep_own();
     // What was on its way out and is named again stays.
     for (const SocketId& id : sockets_of(*config, workers)) core_.retirement.forget(id);
     BackendNames::log_configured(*config);
@@ -283,9 +284,12 @@ void Reload::retire_unwanted(const Generation& serving) {
         }
     }
     const Micros now = monotonic_now();
+    // At the first start: workers of an earlier master.
+    const bool older = !first_ || core_.predecessors.left() > 0;
     for (const SocketId& id : unwanted) {
         core_.retirement.begin(id, now);
-        if (!core_.accepting.has_successor(id.key)) held_.push_back(id);
+        // Nobody but the older workers accepts from it: they must not stop before it is quiet.
+        if (older && !core_.accepting.has_successor(id.key)) held_.push_back(id);
     }
     if (!unwanted.empty()) core_.watch_retirement();
 }
@@ -306,6 +310,7 @@ void Reload::drain_older() {
     for (const auto& child : core_.children.all()) {
         if (child->role == shm::Role::admin && child->generation != number_) core_.children.stop(*child);
     }
+    if (first_) core_.predecessors.drain(core_.generations.serving()->config->global.max_generations - 1);
     core_.accepting.reconcile();
 }
 
@@ -391,6 +396,12 @@ void Reload::finish(bool ok, const std::string& text) {
     } else {
         core_.writer.column().add<"lb_reloads_total">(0, ok ? 0 : 1);
         (ok ? completed_ : failures_)++;
+        if (!over_) core_.manager.ready();
+    }
+    if (ok) {
+        failure_.clear();
+    } else {
+        failure_ = text;
     }
     for (const CallerPtr& caller : std::exchange(waiting_, {})) caller->done(ok, text);
     if (!std::exchange(again_, false) || over_) return;

@@ -15,7 +15,6 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,6 +50,8 @@ class Reload {
     void close_early(Generation& generation, const char* why);
     [[nodiscard]] std::uint64_t completed() const noexcept { return completed_; }
     [[nodiscard]] std::uint64_t failed() const noexcept { return failures_; }
+    // Why the last one failed; "" when it did not.
+    [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
 
  private:
     enum class Phase : std::uint8_t { idle, resolving, settling, making_room, starting, holding };
@@ -87,6 +88,7 @@ class Reload {
     std::vector<CallerPtr> waiting_, next_;
     log::Target old_log_;
     std::uint64_t completed_ = 0, failures_ = 0;
+    std::string failure_;
 };
 
 }  // namespace lb

@@ -11,6 +11,7 @@ bool Signals::start(event_base* base, SignalActions actions) {
     ignore.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &ignore, nullptr);
     sigaction(SIGWINCH, &ignore, nullptr);
+    sigaction(SIGUSR2, &ignore, nullptr);  // who knows nginx may send it
     const std::pair<int, std::function<void()>*> table[] = {
         {SIGTERM, &actions_.stop},  {SIGINT, &actions_.stop},    {SIGQUIT, &actions_.quit},
         {SIGHUP, &actions_.reload}, {SIGUSR1, &actions_.reopen}, {SIGCHLD, &actions_.child_ended},

@@ -1,6 +1,6 @@
 // master/signals.h -- what each signal means to the master. Delivered by the event loop, never inside a handler.
 //   TERM, INT  stop at once          HUP   reload         CHLD  a child ended
-//   QUIT       stop gracefully       USR1  reopen logs    WINCH, PIPE  ignored
+//   QUIT       stop gracefully       USR1  reopen logs    WINCH, USR2, PIPE  ignored
 #pragma once
 #include <csignal>
 #include <functional>

@@ -111,9 +111,26 @@ std::string SocketFile::bind_to(int fd, const Address& address) {
     return {};
 }
 
+void SocketFile::adopt(const Address& address, std::uint64_t device, std::uint64_t inode) {
+    path_ = path_of(address);
+    device_ = static_cast<dev_t>(device);
+    inode_ = static_cast<ino_t>(inode);
+    // Its master ended while it was on its way out.
+    if (std::string other = hidden_name(); !still_ours(path_) && still_ours(other))
+        hidden_as_ = std::move(other);
+}
+
+// The next master must find it, too.
+std::string SocketFile::hidden_name() const { return fmt::format("{}.{}", path_, inode_); }
+
+void SocketFile::release() noexcept {
+    path_.clear();
+    hidden_as_.clear();
+}
+
 std::string SocketFile::hide() {
     if (path_.empty() || !hidden_as_.empty() || !still_ours(path_)) return {};
-    std::string other = fmt::format("{}.{}", path_, getpid());
+    std::string other = hidden_name();
     if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, other.c_str(), RENAME_NOREPLACE) != 0) {
         return errno_text(errno);
     }

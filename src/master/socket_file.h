@@ -36,6 +36,14 @@ class SocketFile {
 
     // Binds a fresh unix socket to the path of `address`; a file that nobody listens on is replaced. "" or why not.
     std::string bind_to(int fd, const Address& address);
+    // The file of a socket that an earlier process bound, if it is still the one: device and inode as of then, perhaps
+    // hidden. Otherwise this is a lost one.
+    void adopt(const Address& address, std::uint64_t device, std::uint64_t inode);
+    // The file stays, and is somebody else's from now on.
+    void release() noexcept;
+    [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
+    [[nodiscard]] std::uint64_t inode() const noexcept { return inode_; }
+
     // Gives the file another name, beside its own: from now on nobody new finds the socket. "" or errno's text.
     std::string hide();
     // Gives it its name again, unless somebody took that meanwhile.
@@ -46,6 +54,7 @@ class SocketFile {
 
  private:
     [[nodiscard]] bool still_ours(const std::string& path) const noexcept;
+    [[nodiscard]] std::string hidden_name() const;
 
     std::string path_;       // as configured; empty: none
     std::string hidden_as_;  // where it is now, if not there

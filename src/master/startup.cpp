@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <pwd.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,7 +11,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -124,7 +122,7 @@ std::vector<std::string> socket_files(const config::Config& config) {
 }
 
 std::string settle_in(const config::Config& config, std::vector<std::string>& notices) {
-    for (const char* variable : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) unsetenv(variable);
+    umask(0022);
     auto who = choose_user(config.global.user);
     if (!who) return who.error();
     if (!who.value().notice.empty()) notices.push_back(who.value().notice);

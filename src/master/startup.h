@@ -37,8 +37,7 @@ std::string directories_problem(const std::string& file, const std::optional<pri
 // The paths of the unix sockets that a configuration listens on. Inherited ones are not lb's.
 std::vector<std::string> socket_files(const config::Config& config);
 
-// Chooses and becomes the user, and creates what it cannot. "" or the error; notices are appended. Also takes the
-// variables of sd_listen_fds(3) out of the environment: they speak of this process and of nobody it starts.
+// Sets the file mode mask, so that each file gets the mode its maker asks for. Chooses and becomes the user, and creates what it cannot. "" or the error; notices are appended.
 std::string settle_in(const config::Config& config, std::vector<std::string>& notices);
 
 // Raises the soft limit of descriptors to the hard one; returns the limit now.

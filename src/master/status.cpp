@@ -82,6 +82,31 @@ std::vector<std::string> status_lines(const Core& core, const Reload& reload) {
     return lines;
 }
 
+std::string service_line(const Core& core, const Reload& reload) {
+    if (core.segment.header().stopping.load(std::memory_order_relaxed) != 0) {
+        return fmt::format("ending: {} workers left", core.children.count(shm::Role::worker));
+    }
+    const Generation* serving = core.generations.serving();
+    if (serving == nullptr) return "starting";
+    std::size_t up = 0, all = 0;
+    for (const config::Pool& pool : serving->config->pools) {
+        all += pool.backends.size();
+        up += static_cast<std::size_t>(
+            std::count_if(pool.backends.begin(), pool.backends.end(), [&](const config::Backend& backend) {
+                return core.segment.backend(backend.slot).health.load(std::memory_order_relaxed) ==
+                       shm::Health::up;
+            }));
+    }
+    std::string line =
+        fmt::format("generation {}: {} worker{}, {} of {} backend{} up", serving->number, serving->living,
+                    serving->living == 1 ? "" : "s", up, all, all == 1 ? "" : "s");
+    if (core.generations.running() > 1) {
+        line += fmt::format(", {} earlier generations drain", core.generations.running() - 1);
+    }
+    if (!reload.failure().empty()) line += "; the last " + reload.failure();
+    return line;
+}
+
 // --- lb status -------------------------------------------------------------------------------------------------------
 
 struct StatusAnswers::Job {

@@ -17,6 +17,9 @@ namespace lb {
 // One fact a line: the master, its generations, workers, listeners ("listener web 0.0.0.0:80"), pools, reloads.
 std::vector<std::string> status_lines(const Core& core, const Reload& reload);
 
+// The line that a service manager shows: "generation 3: 4 workers, 17 of 20 backends up". With what is wrong, if anything.
+std::string service_line(const Core& core, const Reload& reload);
+
 // The page of master/admin/api.h, one line of it in each line of the answer, made and sent over many turns of the loop:
 // it is there while the admin process is busy or dead. Who reads slowly is waited for; who is gone is forgotten.
 class StatusAnswers {

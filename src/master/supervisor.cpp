@@ -4,16 +4,19 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "master/explain.h"
 #include "master/startup.h"
 #include "master/status.h"
 #include "shared/base/log.h"
+#include "shared/net/socket.h"
 
 namespace lb {
 namespace {
+
+constexpr Micros status_interval = 1'000'000;
+constexpr Micros timeout_margin = 15'000'000;  // a master that hangs as it starts or ends is killed then
 
 operators::Moment moment() noexcept { return {monotonic_now(), unix_millis()}; }
 
@@ -21,9 +24,11 @@ operators::Moment moment() noexcept { return {monotonic_now(), unix_millis()}; }
 
 // Core is an aggregate of references into the members above it.
 Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm::Segment& segment,
-                       std::uint64_t descriptor_limit, std::function<void()> serving)
+                       service::Manager& manager, std::uint64_t descriptor_limit,
+                       std::function<void()> serving)
     : base_(base),
       segment_(segment),
+      manager_(manager),
       serving_(std::move(serving)),
       source_(options.source),
       writer_(segment),
@@ -35,7 +40,7 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
                         ejection_.checked(slot, passed, monotonic_now());
                     },
                     [this](const config::Backend& backend) { return membership_.why_unresolved(backend); }}),
-      listeners_(options.inherited),
+      listeners_(options.inherited, &manager),
       children_(base, segment, writer_,
                 {[this](Child& child) { on_ready(child); },
                  [this](std::uint32_t slot) {
@@ -50,6 +55,7 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
       ejection_(segment, writer_, generations_),
       control_(base, options.started_by,
                [this](std::string_view text, const CallerPtr& caller) { command(text, caller); }),
+      predecessors_(manager),
       core_{base,
             segment,
             writer_,
@@ -63,6 +69,8 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
             membership_,
             control_,
             pid_file_,
+            manager_,
+            predecessors_,
             source_,
             options.worker,
             options.admin,
@@ -75,6 +83,8 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
               [this](bool ok, const std::string& why) {
                   if (ok) {
                       serving_();
+                      manager_.status(service_line(core_, reload_));
+                      manager_.ready();
                       return;
                   }
                   // Told to stop before it ever served: that is no failure.
@@ -88,7 +98,23 @@ Supervisor::Supervisor(const MasterOptions& options, event_base* base, const shm
           event_base_loopbreak(base_);
       }) {}
 
-std::string Supervisor::begin(config::Loaded loaded) {
+// What a service manager kept for us.
+void Supervisor::take_over(std::vector<service::Stored> stored) {
+    std::vector<service::Stored> sockets;
+    for (service::Stored& each : stored) {
+        if (Listeners::is_socket(each.name)) {
+            sockets.push_back(std::move(each));
+        } else if (Predecessors::is_lifeline(each.name)) {
+            predecessors_.adopt(std::move(each));
+        } else {
+            log::warn("the service manager kept {}, which nobody knows", each.name);
+            manager_.forget(each.name);
+        }
+    }
+    listeners_.adopt(std::move(sockets));
+}
+
+std::string Supervisor::begin(config::Loaded loaded, std::vector<service::Stored> stored) {
     segment_.column(writer_.column().index())
         .pid.store(getpid(), std::memory_order_relaxed);  // for lb status
     const bool ok =
@@ -97,6 +123,10 @@ std::string Supervisor::begin(config::Loaded loaded) {
                                [this] { children_.reap(); }});
     tick_event_.reset(event_new(base_, -1, EV_PERSIST, on_tick, this));
     retirement_event_.reset(evtimer_new(base_, on_retirement, this));
+    if (manager_.present()) {
+        manager_event_.reset(event_new(base_, manager_.descriptor(), EV_WRITE, on_manager, this));
+        if (!manager_event_) return "no event for the service manager";
+    }
     const timeval interval{0, static_cast<suseconds_t>(tick_interval)};
     if (!ok || !tick_event_ || !retirement_event_ || event_add(tick_event_.get(), &interval) != 0) {
         return "the event loop takes no events";
@@ -105,6 +135,8 @@ std::string Supervisor::begin(config::Loaded loaded) {
     if (std::string error = control_.listen(loaded.config.global.control); !error.empty()) return error;
     // Nobody else has the file now, and the first members are about to be collected.
     operators_.load(loaded.config.global.state_file, moment());
+    take_over(std::move(stored));
+    children_.set_lifeline(predecessors_.begin_own());
     reload_.start_first(std::move(loaded));
     return {};
 }
@@ -119,12 +151,18 @@ int Supervisor::run(std::string& why) {
         if (ejection_.asked()) ejection_.look(monotonic_now(), unix_millis());
         writer_.flush();
         writer_.column().quiescent();
+        if (manager_.behind()) event_add(manager_event_.get(), nullptr);
     }
     operators_.end(moment());
     board_.stop();
     membership_.stop();
     signals_.end();
-    listeners_.close_all();
+    // A start that failed has closed what it opened. The rest belongs to the workers of an earlier master, who serve on.
+    if (shutdown_.handed_over() || !first_failure_.empty()) {
+        listeners_.leave_open();
+    } else {
+        listeners_.close_all();
+    }
     control_.close();
     pid_file_.remove();
     shutdown_.answer();
@@ -132,6 +170,8 @@ int Supervisor::run(std::string& why) {
     if (!first_failure_.empty()) why = first_failure_;
     return exit_status_;
 }
+
+void Supervisor::on_manager(int, short, void* self) { static_cast<Supervisor*>(self)->manager_.flush(); }
 
 void Supervisor::on_tick(int, short, void* self) { static_cast<Supervisor*>(self)->tick(); }
 
@@ -158,6 +198,12 @@ void Supervisor::tick() {
     operators_.tick({now, unix_millis()});
     shutdown_.look(now);
     writer_.tick(now);
+    manager_.tick(now);
+    if (manager_.present() && now >= status_at_) {
+        status_at_ = now + status_interval;
+        manager_.status(service_line(core_, reload_));
+        if (shutdown_.asked() || generations_.serving() == nullptr) manager_.need_time(timeout_margin);
+    }
 }
 
 void Supervisor::on_retirement(int, short, void* self) { static_cast<Supervisor*>(self)->poll_retirement(); }
@@ -255,21 +301,19 @@ void Supervisor::on_verdict(std::uint32_t slot, shm::Health health, std::string_
 }
 
 void Supervisor::reopen(const CallerPtr& caller) {
-    std::string error = log::reopen();
-    if (!error.empty()) error = "error_log: " + error;
+    std::string error;
+    if (const int own = log::reopen(); own != 0) error = "error_log: " + errno_text(own);
     // The workers open theirs by the same names: whether they can is found out here, where somebody can be told.
     const Generation* serving = generations_.serving();
     if (error.empty() && serving != nullptr) error = startup::check_logs(*serving->config);
-    for (const auto& child : children_.all()) children_.tell(*child, {MessageKind::reopen_logs, 0, 0});
-    if (!error.empty()) log::error("{}", error);
-    if (error.empty()) log::notice("logs reopened");
-    if (caller) caller->done(error.empty(), error.empty() ? "logs reopened" : error);
+    children_.reopen_logs(caller, std::move(error));
 }
 
 void Supervisor::command(std::string_view text, const CallerPtr& caller) {
     if (text == "reload") return reload_.request(caller);
     if (text == "stop") return shutdown_.stop(caller);
     if (text == "quit") return shutdown_.quit(caller);
+    if (text == "handover") return shutdown_.hand_over(caller);
     if (text == "reopen") return reopen(caller);
     if (text == "status\tjson") {
         const Generation* serving = generations_.serving();

@@ -28,12 +28,13 @@ class Supervisor {
  public:
     static constexpr Micros tick_interval = 100'000;
 
-    // The loop and the segment outlive it. `serving` is called once, when the first generation serves.
+    // The loop, the segment and the manager outlive it. `serving` is called once, when the first generation serves.
     Supervisor(const MasterOptions& options, event_base* base, const shm::Segment& segment,
-               std::uint64_t descriptor_limit, std::function<void()> serving);
+               service::Manager& manager, std::uint64_t descriptor_limit, std::function<void()> serving);
 
-    // Signals, control socket, pid file, and the first generation on its way. "" or why it cannot be.
-    std::string begin(config::Loaded loaded);
+    // Signals, control socket, pid file, and the first generation on its way, with what an earlier master left. "" or
+    // why it cannot be.
+    std::string begin(config::Loaded loaded, std::vector<service::Stored> stored);
     // Until the end. Returns the exit status, and why in `why` when the first start failed.
     int run(std::string& why);
 
@@ -46,6 +47,7 @@ class Supervisor {
     };
     static void on_tick(int fd, short what, void* self);
     static void on_retirement(int fd, short what, void* self);
+    static void on_manager(int fd, short what, void* self);
 
     void tick();
     void poll_retirement();
@@ -56,9 +58,11 @@ class Supervisor {
     void start_successor(const Successor& next);
     void command(std::string_view text, const CallerPtr& caller);
     void reopen(const CallerPtr& caller);
+    void take_over(std::vector<service::Stored> stored);
 
     event_base* base_;
     const shm::Segment& segment_;
+    service::Manager& manager_;
     std::function<void()> serving_;
     config::Source source_;
     TableWriter writer_;
@@ -75,16 +79,18 @@ class Supervisor {
     Ejection ejection_;
     ControlServer control_;
     PidFile pid_file_;
+    Predecessors predecessors_;
     Core core_;
     Reload reload_;
     Shutdown shutdown_;
     StatusAnswers status_{base_, segment_};
     Signals signals_;
-    EventPtr tick_event_, retirement_event_;
+    EventPtr tick_event_, retirement_event_, manager_event_;
     std::map<std::pair<shm::Role, std::uint32_t>, RestartDelay> delays_;
     std::uint32_t delays_of_ = 0;  // the generation they are about
     std::vector<Successor> successors_;
     std::string first_failure_;
+    Micros status_at_ = 0;  // the manager gets the next status line
     bool done_ = false;
     int exit_status_ = 0;
 };

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "shared/base/log.h"
+#include "shared/net/socket.h"
+#include "shared/process/lifeline.h"
 #include "worker/client/acceptor.h"
 #include "worker/client/client_conns.h"
 #include "worker/exchange/mirror.h"
@@ -68,12 +70,15 @@ class Worker {
  private:
     static void on_tick(int, short, void* self) { static_cast<Worker*>(self)->tick(); }
     static void on_channel(int, short, void* self) { static_cast<Worker*>(self)->messages(); }
+    static void on_lifeline(int, short, void* self) { static_cast<Worker*>(self)->lifeline(); }
     static void on_wakeup(int, short, void* self) { static_cast<Worker*>(self)->backends_.wake(); }
     bool start();
     void tick();
     void messages();
     void message(Channel::Received& got);
+    void lifeline();
     void drain(Micros limit, bool close_idle);
+    void reopen_logs(std::uint64_t request);
     void end_of_turn();
     void count_log_lines();
 
@@ -92,7 +97,7 @@ class Worker {
     Services services_;
     ClientConns conns_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
-    EventPtr tick_event_, channel_event_, wakeup_event_;
+    EventPtr tick_event_, channel_event_, wakeup_event_, lifeline_event_;
     Micros orphaned_ = 0;  // when the master went away
     Micros drain_until_ = 0;
     bool over_ = false;
@@ -112,6 +117,12 @@ bool Worker::start() {
     if (const int wakeups = backends_.wakeup_descriptor(); wakeups >= 0) {
         wakeup_event_.reset(event_new(io_.base.get(), wakeups, EV_READ | EV_PERSIST, on_wakeup, this));
         if (!wakeup_event_ || event_add(wakeup_event_.get(), nullptr) != 0) return false;
+    }
+    if (context_.lifeline >= 0) {
+        // Nobody empties the pipe: edges only.
+        lifeline_event_.reset(
+            event_new(io_.base.get(), context_.lifeline, EV_READ | EV_ET | EV_PERSIST, on_lifeline, this));
+        if (!lifeline_event_ || event_add(lifeline_event_.get(), nullptr) != 0) return false;
     }
     for (ListenFd& socket : context_.listen) {
         acceptors_.push_back(std::make_unique<Acceptor>(services_, conns_, socket.listener, Fd(socket.fd),
@@ -168,7 +179,7 @@ void Worker::tick() {
     for (auto& acceptor : acceptors_) acceptor->resume();
     logs_.flush(now);
     count_log_lines();
-    if (orphaned_ != 0 && !services_.draining && now - orphaned_ > master_grace) {
+    if (orphaned_ != 0 && !lifeline_event_ && !services_.draining && now - orphaned_ > master_grace) {
         log::warn("the master is gone; draining");
         drain(to_micros(context_.config->global.drain_timeout), true);
     }
@@ -188,10 +199,30 @@ void Worker::messages() {
                 channel_event_.reset();
                 context_.channel.close();
                 orphaned_ = io_.clock.now();
-                log::warn("the master is gone; accepting for {} s more", master_grace / 1'000'000);
+                if (lifeline_event_) {
+                    log::notice("the master is gone; accepting until another one's workers do");
+                } else {
+                    log::warn("the master is gone; accepting for {} s more", master_grace / 1'000'000);
+                }
                 return;
         }
     }
+}
+
+void Worker::lifeline() {
+    const Told told = Lifeline::told(context_.lifeline);
+    if (told == Told::drain || told == Told::quit) {
+        const bool quit = told == Told::quit;
+        const config::Global& global = context_.config->global;
+        return drain(to_micros(quit ? global.quit_timeout : global.drain_timeout), quit);
+    }
+    if (told != Told::end) return;
+    if (orphaned_ == 0) messages();  // it may be gone, too
+    lifeline_event_.reset();
+    // While the master lives: nobody kept the line, so nobody keeps the sockets either, and nobody can say more.
+    if (orphaned_ == 0 && !Lifeline::spoken(context_.lifeline)) return;
+    log::notice("the service has ended");
+    over_ = true;
 }
 
 void Worker::message(Channel::Received& got) {
@@ -200,11 +231,7 @@ void Worker::message(Channel::Received& got) {
             drain(static_cast<Micros>(got.message.value) * 1000, got.message.listener != 0);
             return;
         case MessageKind::stop: over_ = true; return;
-        case MessageKind::reopen_logs:
-            logs_.reopen();
-            if (const std::string why = log::reopen(); !why.empty())
-                log::error("cannot reopen the error log: {}", why);
-            return;
+        case MessageKind::reopen_logs: reopen_logs(got.message.value); return;
         case MessageKind::serve:
             if (!services_.draining && got.message.listener < context_.config->listeners.size()) {
                 acceptors_.push_back(std::make_unique<Acceptor>(services_, conns_, got.message.listener,
@@ -220,8 +247,20 @@ void Worker::message(Channel::Received& got) {
             return;
         case MessageKind::ready:
         case MessageKind::suspect:
-        case MessageKind::eject: return;  // a child's words, not the master's
+        case MessageKind::eject:
+        case MessageKind::reopened: return;  // a child's words, not the master's
     }
+}
+
+// Answered when nothing more goes to the files that were moved away.
+void Worker::reopen_logs(std::uint64_t request) {
+    int error = logs_.reopen();
+    if (const int own = log::reopen(); own != 0) {
+        log::error("cannot reopen the error log: {}", errno_text(own));
+        error = own;
+    }
+    // A master that takes no more messages has given this worker up, and says so to whoever asked.
+    context_.channel.send({MessageKind::reopened, static_cast<std::uint32_t>(error), request});
 }
 
 // The listening sockets go on in other processes; what is open here is finished, each answer the last one of its

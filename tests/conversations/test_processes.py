@@ -197,11 +197,13 @@ def test_quit_timeout_ends_the_patience(t):
     gate.open()
 
 
-def test_sigwinch_means_nothing(t):
+def test_sigwinch_and_sigusr2_mean_nothing(t):
     lb = t.lb(pool(t.backend("s1")))
     lb.signal("WINCH")
+    lb.signal("USR2")
     for pid in lb.workers():
         os.kill(pid, signal.SIGWINCH)
+        os.kill(pid, signal.SIGUSR2)
     assert t.get(lb).text == "s1" and lb.command("status").status == 0
 
 

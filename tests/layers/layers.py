@@ -29,11 +29,12 @@ ROOMS = {
     "master/config": ["shared/geo", "shared/route"],
     "master/discovery": ["shared/config", "shared/shm"],
     "master/operator": ["shared/config", "shared/shm"],
+    "master/service": ["shared/net"],
     "master/table": ["shared/balance", "shared/config", "shared/shm"],
     "master/health": ["shared/config", "shared/http", "shared/shm"],
     "master/admin": ["shared/http", "shared/process"],
     "master/cli": ["master/config", "shared/process"],
-    "master": ["master/admin", "master/config", "master/discovery", "master/health", "master/operator", "master/table", "shared/balance", "shared/process", "shared/route"],
+    "master": ["master/admin", "master/config", "master/discovery", "master/health", "master/operator", "master/service", "master/table", "shared/balance", "shared/process", "shared/route"],
     # moves bytes
     "worker/io": ["shared/net"],
     "worker/stream": ["shared/http", "shared/metrics", "worker/io"],
@@ -58,7 +59,7 @@ LIBRARIES = [
     (r"openssl/", ["shared/balance"]),
     (r"xxh", ["shared/balance"]),
     (r"prometheus/", ["master/admin"]),
-    (r"event2/http", ["master/admin", "master/cli"]),
+    (r"event2/http", ["master/cli"]),
     (r"(INIReader|ini)\.h$", ["master/config"]),
 ]
 

@@ -16,13 +16,14 @@ enum class MessageKind : std::uint32_t {
     drain,        // finish what is open, take nothing new, then end; value: milliseconds until it is cut;
                   // listener: 1 when lb itself ends, so that connections at rest are closed at once
     stop,         // end now
-    reopen_logs,  // open the logs again
+    reopen_logs,  // open the logs again, then say so; value: number of the request
     serve,  // accept from this listening socket too (with a descriptor); value: lending number, listener: index
     unserve,  // stop accepting from the socket lent under that number; close it
     // child to master
-    ready,    // accepting
-    suspect,  // value: slot of a backend that refused a connection; check it now
-    eject,    // value: slot of a backend that failed as often in a row as its pool's `eject` says
+    ready,     // accepting
+    suspect,   // value: slot of a backend that refused a connection; check it now
+    eject,     // value: slot of a backend that failed as often in a row as its pool's `eject` says
+    reopened,  // the logs are open again; value: the request's; listener: errno of one that could not be, or 0
 };
 
 // One message, fixed size. At most one descriptor travels with it.

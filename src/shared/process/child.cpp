@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
@@ -39,7 +38,7 @@ void reset_signals() noexcept {
     for (int number = 1; number < NSIG; number++) {
         struct sigaction action {};
         const bool ignored = number == SIGPIPE || number == SIGINT || number == SIGHUP || number == SIGUSR1 ||
-                             number == SIGWINCH;
+                             number == SIGUSR2 || number == SIGWINCH;
         action.sa_handler = ignored ? SIG_IGN : SIG_DFL;
         sigaction(number, &action, nullptr);  // fails for SIGKILL and SIGSTOP, and for two that libc keeps
     }
@@ -91,7 +90,8 @@ void begin_child(event_base* inherited, ChildContext& context, const std::string
     log::set_role(role);
     set_process_title("lb: " + role);
     if (context.config && context.config->global.daemon) let_go_of_terminal();
-    std::vector<int> keep{log::descriptor(), context.channel.descriptor(), context.standard_output};
+    std::vector<int> keep{log::descriptor(), context.channel.descriptor(), context.standard_output,
+                          context.lifeline};
     for (const ListenFd& socket : context.listen) keep.push_back(socket.fd);
     if (context.wakeups != nullptr) context.wakeups->append_to(keep);
     close_all_but(std::move(keep));

@@ -34,6 +34,7 @@ struct ChildContext {
     std::vector<ListenFd> listen;
     int standard_output = 1;           // access logs with path = stdout
     const Wakeups* wakeups = nullptr;  // the master's, as inherited; null: this child needs none
+    int lifeline = -1;                 // reading end (shared/process/lifeline.h); -1: none
 };
 
 // Runs in the forked child and returns its exit status; never returns to the master's code.
@@ -43,7 +44,7 @@ using ChildMain = int (*)(ChildContext&);
 void close_all_but(std::vector<int> keep) noexcept;
 
 // The first acts of a forked child, in order: event_reinit of `inherited` and free it (the caller gives up its
-// pointer), default actions for all signals and an empty mask (SIGPIPE ignored; SIGINT, SIGHUP, SIGUSR1, SIGWINCH
+// pointer), default actions for all signals and an empty mask (SIGPIPE ignored; SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH
 // ignored too: a terminal's Ctrl-C goes to the whole group, only the master answers), a parent-death check, the
 // descriptors, no_new_privs, the master's part of the table read-only, the process title and the log's role.
 void begin_child(event_base* inherited, ChildContext& context, const std::string& role);

@@ -1,5 +1,5 @@
 // shared/process/control.h -- the line protocol of the control socket, for both ends.
-//   request:  one line of at most 4096 bytes: "reload" | "stop" | "quit" | "reopen" | "status" |
+//   request:  one line of at most 4096 bytes: "reload" | "stop" | "quit" | "handover" | "reopen" | "status" |
 //             "explain<TAB>METHOD<TAB>TARGET<TAB>FROM<TAB>LISTENER{<TAB>NAME: VALUE}" (FROM and LISTENER may be empty) |
 //             "backend<TAB>drain|ready|maint<TAB>POOL/NAME<TAB>WAIT" (WAIT: empty: the answer comes at once; else
 //               milliseconds until it comes although requests are in flight, 0: never. ready waits for nothing) |
@@ -8,6 +8,8 @@
 //             "backend<TAB>remove<TAB>POOL/NAME" (what was added or registered) |
 //             "backend<TAB>register<TAB>POOL<TAB>NAME<TAB>ADDRESS<TAB>WEIGHT<TAB>TTL" (milliseconds, a second to a day) |
 //             "backend<TAB>deregister<TAB>POOL<TAB>NAME" |
+//             "backend<TAB>set<TAB>POOL<TAB>NAME<TAB>STATE<TAB>WEIGHT" (ready, drain or maint; N or "default"; what is empty
+//               stays as it is. Both or, when one is refused, neither) |
 //             "backend<TAB>export" (info lines: what is different from the file, as configuration)
 //             POOL ends at the first '/', NAME may hold more of them.
 //   answer:   any number of lines "info TEXT", "error TEXT", then one last line "ok TEXT" or "failed TEXT", then the end.

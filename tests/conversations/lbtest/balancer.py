@@ -83,9 +83,11 @@ class Lb:
     text       the sections a story is about; listener, admin port, control socket and pid file are laid under it
     sockets    further listening sockets it inherits
     argv       run the binary so instead, without a configuration of ours
+    launcher   a command that becomes lb, in front of it; `descriptors` are handed to it
     """
 
-    def __init__(self, story, text="", sockets=(), argv=None, ready=True, admin=True, environment=None, workers=1):
+    def __init__(self, story, text="", sockets=(), argv=None, ready=True, admin=True, environment=None, workers=1,
+                 launcher=(), descriptors=()):
         self.story = story
         self.who = story._next("lb")
         self.workers_wanted = workers
@@ -105,12 +107,12 @@ class Lb:
             self.pid_file = story.path(f"{self.who}.pid")
             self.configure(text)
             argv = ["-c", self.config_path]
-        self.argv = [story.binary, *argv]
+        self.argv = [*launcher, story.binary, *argv]
         self._environment = {**os.environ, "XDG_RUNTIME_DIR": story.directory,
                              "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", **(environment or {})}
         self._process = subprocess.Popen(
             self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self._environment,
-            pass_fds=[each.sock.fileno() for each in self._inherited], start_new_session=True, cwd=story.directory)
+            pass_fds=[*descriptors, *(each.sock.fileno() for each in self._inherited)], start_new_session=True, cwd=story.directory)
         self.pid = self._process.pid
         self.out = []
         self._all_gone = threading.Event()  # the last process that held our pipe of its standard error has ended
@@ -159,7 +161,7 @@ class Lb:
         def ready():
             assert self._process.poll() is None, f"{self.who} ended with status {self._process.returncode} before it was ready"
             return self.all_workers() and (self.admin_socket is None or self.admin("/readyz").status == 200)
-        self.story.wait(ready, f"{self.who} is ready", within=20)
+        self.story.wait(ready, f"{self.who} is ready", within=60)
 
     def children(self):
         """{pid: title} of the master's living children."""

@@ -11,6 +11,7 @@ import time
 from .backends import Backend, Gate, answers_its_name
 from .balancer import Lb, run
 from .client import Client
+from .service import Service
 
 SHOWN = 300  # bytes of one send or receive that the transcript prints
 
@@ -85,6 +86,10 @@ class Story:
         balancer = Lb(self, text, **more)
         self._balancers.append(balancer)
         return balancer
+
+    def service(self, text, **more):
+        """A service manager with a configuration of lb to start."""
+        return Service(self, text, **more)
 
     def run(self, *arguments, **more):
         """Runs lb to its end and returns the Outcome."""

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
 
+#include "master/tcp_table.h"
 #include "sockets.h"
 
 namespace lb {
@@ -96,6 +97,10 @@ TEST(Retirement, SavesASilentClientOfADeferredSocket) {
         const auto open = half_open(AF_INET, port);
         return open && open->size() == 1;
     })) << "the kernel shows it as half open";
+    bool whole = false;
+    const std::string table = read_tcp_table(AF_INET, whole);
+    EXPECT_TRUE(whole);
+    EXPECT_EQ(half_open_in(table, port), half_open(AF_INET, port)) << "its table says the same as netlink";
     EXPECT_EQ(accept_queue(bench.fd(1)), 0U);
     bench.listeners.set_live(bench.key, std::vector<std::uint32_t>{0, 1});
     const SocketId id{bench.key, 1};

@@ -5,10 +5,14 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <functional>
+#include <string>
 
 #include "master/listeners.h"
 #include "shared/base/clock.h"
@@ -51,6 +55,14 @@ inline config::Bind any_port(const char* text = "127.0.0.1:0") {
     bind.address = parse_address(text, true).value();
     bind.backlog = 512;
     return bind;
+}
+
+inline Address unix_address(const std::string& path) {
+    Address address;
+    address.any.un.sun_family = AF_UNIX;
+    std::memcpy(address.any.un.sun_path, path.data(), path.size());
+    address.length = static_cast<std::uint32_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+    return address;
 }
 
 }  // namespace lb

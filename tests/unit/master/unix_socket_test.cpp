@@ -20,14 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Address unix_address(const std::string& path) {
-    Address address;
-    address.any.un.sun_family = AF_UNIX;
-    std::memcpy(address.any.un.sun_path, path.data(), path.size());
-    address.length = static_cast<std::uint32_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
-    return address;
-}
-
 class UnixSockets : public ::testing::Test {
  protected:
     void SetUp() override {
