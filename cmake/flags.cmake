@@ -1,7 +1,7 @@
 # Warnings, hardening and link-time optimisation. They live here and not in a preset, so that a plain
 # `cmake -DCMAKE_BUILD_TYPE=Release` builds the same binary as the preset and the package.
 add_library(lb_flags INTERFACE)
-target_compile_options(lb_flags INTERFACE -Wall -Wextra -Wconversion -Werror)
+target_compile_options(lb_flags INTERFACE -Wall -Wextra -Wconversion -Wformat -Werror=format-security -Werror)
 
 if(LB_SANITIZE)
   add_compile_options(-fsanitize=${LB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -21,6 +21,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 add_link_options(LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# For who looks into a core dump: the package keeps them apart (lb-dbgsym). Paths are those of the source tree.
+add_compile_options($<$<CONFIG:Release>:-g1> $<$<CONFIG:Release>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.>)
 include(CheckPIESupported)
 check_pie_supported()
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT LB_SANITIZE)
