@@ -64,6 +64,29 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
+# Where this machine's apt has the main part of a suite from; nothing when it has no source for it.
+mirror_of() {  # SUITE
+    # shellcheck disable=SC2016 # apt expands it
+    apt-get indextargets --format '$(REPO_URI)' "Codename: $1" 'Component: main' 'Created-By: Packages' | head -n 1
+}
+
+# In a bootstrapped root, packages come from where they come from here: sources, their keys, proxies. Not the hooks, which
+# belong to this machine.
+copy_apt_sources() {  # SUITE ROOT
+    local suite=$1 root=$2 file folder
+    rm -f "$root"/etc/apt/sources.list
+    mkdir -p "$root/etc/apt/sources.list.d" "$root/etc/apt/apt.conf.d"
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+        if [ -f "$file" ] && grep -q "$suite" "$file"; then cp "$file" "$root${file%/*}/"; fi
+    done
+    for folder in /etc/apt/trusted.gpg.d /etc/apt/keyrings /etc/apt/auth.conf.d /usr/share/keyrings; do
+        if [ -d "$folder" ]; then mkdir -p "$root$folder" && cp -r "$folder/." "$root$folder/"; fi
+    done
+    apt-config dump | grep -E '^Acquire::(http|https|Check-Valid-Until|Check-Date|Languages|Retries)' \
+        > "$root/etc/apt/apt.conf.d/90from-outside" || true
+    cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+}
+
 configure() {  # PRESET [CMAKE ARGUMENT...]
     local preset=$1
     shift
