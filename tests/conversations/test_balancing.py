@@ -1,8 +1,8 @@
 """Who gets the next request, over all workers."""
-import os
 import threading
 
 from lbtest import pool
+from lbtest.balancer import descriptors
 
 
 def counts(connection):
@@ -21,7 +21,7 @@ def counts(connection):
 
 
 def sockets_of(pid):
-    return sum(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return sum(name.startswith("socket:") for name in descriptors(pid).values())
 
 
 def ask_many(t, address, clients, each):

@@ -16,6 +16,7 @@ class Load:
         self.failed, self.answers = [], 0
         self.last = {}  # thread to the backend that answered last
         self._ends = threading.Event()
+        t.closes(self)
         self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(threads)]
         for each in self._threads:
             each.start()
@@ -45,8 +46,12 @@ class Load:
         before = self.answers
         self.t.wait(lambda: self.answers >= before + answers, f"{answers} more answers", within=20)
 
-    def ends(self):
+    def close(self):
+        """A story that fails takes its load with it: the port soon belongs to another one's lb."""
         self._ends.set()
+
+    def ends(self):
+        self.close()
         for each in self._threads:
             each.join(20)
         assert not self.failed, f"{len(self.failed)} of {self.answers} requests failed: {self.failed[:5]}"
@@ -55,6 +60,14 @@ class Load:
 
 def names(t, lb, count=12):
     return {t.get(lb).text for _ in range(count)}
+
+
+def answer(t, lb, *wanted):
+    """All of these answer, and nobody else does. Other clients ask meanwhile and may take every second turn, so it can need more
+    than a few requests to meet each of them."""
+    seen = names(t, lb)
+    t.wait(lambda: seen.update(names(t, lb, 1)) or seen >= set(wanted), f"all of {wanted} answer")
+    assert seen == set(wanted), seen
 
 
 def discovered(lb, pool="app"):
@@ -73,7 +86,7 @@ def test_the_addresses_of_a_name_are_backends_and_lb_follows_them_under_load(t):
     s2, s3, s4 = placed(t, 3)
     ns = NameServer(t, {"app.test": [s2.host, s3.host]})
     lb = t.lb(app(f"discover = dns app.test:{s2.port}\n", ns.settings()), workers=2)
-    assert names(t, lb) == {"s2", "s3"}, "known before the first connection was taken"
+    answer(t, lb, "s2", "s3")
     load = Load(t, lb)
     load.goes_on()
     ns.says({"app.test": [s3.host, s4.host]})
@@ -117,14 +130,14 @@ def test_an_answer_without_addresses_or_a_dead_name_server_empties_no_pool(t):
     load.goes_on()
     ns.says({})
     lb.wait_log("cannot resolve app.test", "no such name", "kept")
-    assert names(t, lb) == {"s2", "s3"}
+    answer(t, lb, "s2", "s3")
     ns.dies()
     failed = lb.metric("lb_resolver_queries_total", result="failed")
     t.wait(lambda: lb.metric("lb_resolver_queries_total", result="failed") > failed, "it asked in vain", within=30)
-    assert names(t, lb) == {"s2", "s3"}
+    answer(t, lb, "s2", "s3")
     # A reload begins with what is known, and does not wait for what it knows.
     lb.reload()
-    assert names(t, lb) == {"s2", "s3"}
+    answer(t, lb, "s2", "s3")
     load.goes_on()
     load.ends()
     ns.starts()
@@ -145,7 +158,7 @@ def test_a_reload_keeps_what_was_found_and_adds_what_is_written(t):
     t.wait(lambda: sorted(discovered(lb)) == sorted(map(str, (s2, s3, s4))), "each is shown once")
     load.goes_on()
     load.ends()  # two clients and this one would each meet the same of three backends again and again
-    assert names(t, lb) == {"s2", "s3", "s4"}
+    answer(t, lb, "s2", "s3", "s4")
     assert not any("left" in line and "backend" in line for line in lb.log)
 
 
@@ -156,7 +169,7 @@ def test_a_backend_given_by_name_moves_with_its_address_and_loses_nothing(t):
     s2, s3 = placed(t, 2)
     ns = NameServer(t, {"db.test": [s2.host]})
     lb = t.lb(app(f"backend = db.test:{s2.port}\nkeepalive_timeout = 1h\n", ns.settings()), workers=2)
-    assert names(t, lb) == {"s2"}
+    answer(t, lb, "s2")
     load = Load(t, lb)
     load.goes_on()
     ns.says({"db.test": [s3.host]})
@@ -165,7 +178,7 @@ def test_a_backend_given_by_name_moves_with_its_address_and_loses_nothing(t):
     t.wait(lambda: set(load.last.values()) == {"s3"}, "all requests go to the new address")
     load.goes_on()
     load.ends()
-    assert names(t, lb) == {"s3"}
+    answer(t, lb, "s3")
     lb.wait_metric(0, "lb_pool_membership_changes_total", pool="app", change="added")
     assert list(discovered(lb)) == [f"db.test:{s2.port}"], "it is the same backend"
 
@@ -174,9 +187,9 @@ def test_the_addresses_of_a_backend_are_tried_in_order(t):
     s2, s3 = placed(t, 2)
     ns = NameServer(t, {"db.test": [s2.host, s3.host]})
     lb = t.lb(app(f"backend = db.test:{s2.port}\ncheck = tcp interval=200ms timeout=200ms rise=1 fall=1\n", ns.settings()))
-    assert names(t, lb) == {"s2"}
+    answer(t, lb, "s2")
     s2.dies()
-    assert names(t, lb) == {"s3"}
+    answer(t, lb, "s3")
     assert discovered(lb) == {f"db.test:{s2.port}": "up"}
 
 
@@ -188,7 +201,7 @@ def test_a_name_that_does_not_resolve_is_a_backend_that_is_down_until_it_does(t)
     for check in ("off", "tcp interval=200ms timeout=200ms rise=2 fall=2"):
         lb = t.lb(app(f"backend = {s1}\nbackend = db.test:{s1.port} name=db\ncheck = {check}\n", ns.settings()))
         lb.wait_log("cannot resolve db.test", "no such name")
-        assert names(t, lb) == {"s5"}
+        answer(t, lb, "s5")
         assert discovered(lb)["db"] == "down"
         lb.wait_log("backend db is down", "cannot resolve db.test")
         ns.says({"other.test": ["127.0.0.9"], "db.test": [s2.host]})
@@ -205,7 +218,7 @@ def test_lb_starts_while_no_name_server_answers(t):
     with t.lasts(1.5, 15):
         lb = t.lb(f"[resolver default]\nnameserver = 127.0.0.1:{silent.getsockname()[1]}\n" +
                   pool(s2, f"db.test:{s2.port}", more=f"discover = dns app.test:{s2.port}\n"))
-    assert names(t, lb) == {"s2"}
+    answer(t, lb, "s2")
     lb.wait_log("not every name has an answer yet")
 
 
@@ -235,7 +248,7 @@ def test_one_source_that_brings_too_many_holds_up_nobody_else(t):
         text += f"[pool large{i}]\ncheck = off\ndiscover = file {large}\n"
     lb = t.lb(text)
     lb.wait_log("not all members found can join", "full")
-    assert names(t, lb) == {"s1"}
+    answer(t, lb, "s1")
     lb.wait_log("members found cannot join", "full", within=30)
     members(t, path, s2)
     t.wait(lambda: names(t, lb) == {"s2"}, "the others are followed", within=30)
@@ -298,7 +311,7 @@ def test_a_file_adds_and_removes_backends_under_load(t):
     path = t.path("app.list")
     members(t, path, "# who is there", s1, f"{s2} weight=1 name=second")
     lb = t.lb(app(f"discover = file {path}\n"), workers=2)
-    assert names(t, lb) == {"s1", "s2"}
+    answer(t, lb, "s1", "s2")
     load = Load(t, lb)
     load.goes_on()
     for lines, wanted in (((s1, s2, s3), {"s1", "s2", "s3"}), ((s3,), {"s3"}), ((s1, s3), {"s1", "s3"})):
@@ -317,11 +330,11 @@ def test_a_bad_file_keeps_the_set_and_is_named_with_its_line(t):
     lb = t.lb(app(f"discover = file {path}\n"))
     members(t, path, s2, "127.0.0.1:99999")
     lb.wait_log(f"{path}:2:", "the port must be 1 to 65535", "the last set stays")
-    assert names(t, lb) == {"s1"}
+    answer(t, lb, "s1")
     os.unlink(path)
     lb.wait_log(path, "No such file", "the last set stays")
     lb.reload()
-    assert names(t, lb) == {"s1"}, "a reload keeps it, too"
+    answer(t, lb, "s1")
     members(t, path, s2)
     t.wait(lambda: names(t, lb) == {"s2"}, "the mended file counts")
     lb.wait_log(path, "read again")
@@ -332,7 +345,7 @@ def test_a_file_that_is_missing_at_the_start_stops_nobody(t):
     path = t.path("later.list")
     lb = t.lb(app(f"backend = {s1}\ndiscover = file {path}\n"))
     lb.wait_log(path, "No such file")
-    assert names(t, lb) == {"s1"}
+    answer(t, lb, "s1")
     members(t, path, s2)
     t.wait(lambda: names(t, lb) == {"s1", "s2"}, "it is noticed")
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 
 from lbtest import pool
+from lbtest.balancer import descriptors
 
 TIME = r"[0-3]\d/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-]\d{4}"
 
@@ -37,6 +38,15 @@ def test_combined_is_what_apache_and_nginx_write(t):
     assert re.fullmatch(r'127\.0\.0\.1 - - \[' + TIME + r'\] "GET /a\?b=c HTTP/1\.1" 200 2 "http://here\.example/" "teller/1\.0"', first)
     assert re.fullmatch(r'127\.0\.0\.1 - - \[' + TIME + r'\] "HEAD /h HTTP/1\.1" 200 0 "-" "-"', second)
     assert re.fullmatch(r'127\.0\.0\.1 - - \[' + TIME + r'\] "[^"]*" 400 \d+ "-" "-"', third)
+
+
+def test_a_refused_request_is_told_by_its_line_though_empty_lines_lead(t):
+    lb = t.lb(log(t, "combined") + pool(t.backend("s1")))
+    client = t.client(lb)
+    client.send("\r\n\r\nGET /bad HTTP/1.1\r\nno field\r\n\r\n")
+    assert client.answer().status == 400
+    line, = lines(t, 1)
+    assert '"GET /bad HTTP/1.1" 400 ' in line, line
 
 
 def test_json_tells_how_an_exchange_went(t):
@@ -348,10 +358,6 @@ def reopening(t, lb):
                             stderr=subprocess.PIPE, text=True)
 
 
-def open_files(pid):
-    return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-
-
 def test_reopen_is_over_when_nobody_has_the_old_files_any_more(t):
     names = ("access.log", "error.log")
     lb = t.lb(f"[global]\nerror_log = {t.path('error.log')} info\n" + log(t, "combined") + pool(t.backend("s1")), workers=3)
@@ -360,12 +366,12 @@ def test_reopen_is_over_when_nobody_has_the_old_files_any_more(t):
         os.rename(t.path(name), t.path(f"{name}.1"))
     with stopped(busy):
         command = reopening(t, lb)
-        t.wait(lambda: all(t.path(name) in open_files(pid) for pid in others for name in names), "the other workers have done it")
-        t.wait(lambda: t.path("error.log") in open_files(lb.admin_pid()), "the admin process too")
+        t.wait(lambda: all(t.path(name) in descriptors(pid).values() for pid in others for name in names), "the other workers have done it")
+        t.wait(lambda: t.path("error.log") in descriptors(lb.admin_pid()).values(), "the admin process too")
         assert command.poll() is None, command.communicate()
     assert command.communicate(timeout=10) == ("logs reopened\n", "") and command.returncode == 0
     for pid in (lb.pid, lb.admin_pid(), *lb.workers()):
-        files = open_files(pid)
+        files = descriptors(pid).values()
         assert not [file for file in files if file.endswith(".1")] and t.path("error.log") in files, (pid, files)
 
 

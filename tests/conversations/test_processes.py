@@ -4,10 +4,7 @@ import re
 import signal
 
 from lbtest import pool
-
-
-def descriptors(pid):
-    return {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+from lbtest.balancer import descriptors
 
 
 def waits(gate):
@@ -28,15 +25,20 @@ def test_every_process_says_what_it_is(t):
 
 
 def test_a_worker_takes_no_more_connections_than_it_may(t):
-    lb = t.lb("[global]\nworkers = 1\nconnections = 2\n" + pool(t.backend("s1")))
+    gate = t.gate()
+    s1 = t.backend("s1", waits(gate))
+    lb = t.lb("[global]\nworkers = 1\nconnections = 2\n" + pool(s1))
     first, second = t.client(lb), t.client(lb)
-    assert first.get("/").status == second.get("/").status == 200
+    for busy in (first, second):
+        busy.ask("GET", "/wait")
+    lb.wait_metric(2, "lb_backend_in_flight")
     third = t.client(lb)
     third.ask("GET", "/waits")
     t.wait(lambda: lb.metric("lb_accept_pauses_total", reason="limit") >= 1, "accepting pauses")
     assert lb.metric("lb_client_connections") == 2
-    first.close()
+    gate.open()
     assert third.answer().status == 200  # it waited in the queue
+    assert first.answer().status == second.answer().status == 200
 
 
 def test_a_killed_worker_is_replaced_and_its_requests_are_no_longer_counted(t):

@@ -308,10 +308,10 @@ def test_systemd_hands_over_sockets(t):
     assert get(t, path).text == "s1"
     assert t.run("-c", config, "-s", "reload").status == 0
     assert get(t, path).text == "s1" and t.get(("127.0.0.1", port)).text == "s1"
+    t.wait(lb.all_workers, "the old worker has ended")
     for pid in (lb.pid, *lb.children()):
         with open(f"/proc/{pid}/environ", "rb") as file:
             assert b"LISTEN_" not in file.read(), f"process {pid} passes on what was meant for lb alone"
-    t.wait(lb.all_workers, "the old worker has ended")
     for number, text in (("fd:5", "was not open"), ("fd:3", None)):
         edited = t.read("activated.ini").replace("bind = fd:3", f"bind = {number}")
         t.write("activated.ini", edited)

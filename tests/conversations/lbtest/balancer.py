@@ -1,4 +1,5 @@
 """The real binary: its configuration, its processes, its log and what it tells its operator."""
+import contextlib
 import json
 import os
 import re
@@ -75,6 +76,18 @@ def process_table():
             if state != "Z":
                 table[int(entry)] = (int(parent), int(session), title)
     return table
+
+
+def descriptors(pid):
+    """{number: what it is} of the descriptors a process has open. Those that it closes meanwhile are left out: it goes on while we look."""
+    found = {}
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found[fd] = os.readlink(f"/proc/{pid}/fd/{fd}")
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return found
 
 
 class Lb:
