@@ -1,9 +1,11 @@
 // shared/http/chunked.cpp -- the chunked coding as a machine of single bytes; only payload moves in blocks.
 //
 //   size --CR--> size_lf --LF--> data --> data_cr --> data_lf --> size ...
-//     |--;--> extension --CR--^   \ when the size was 0:
-//     \--blank--> blank --;--^      trailer --CR--> last_lf --LF--> done
-//                                   trailer --> trailer_name --:--> trailer_value --CR--> trailer_lf --> trailer
+//     |                 ^ CR     \ when the size was 0:
+//     |                 |          trailer --CR--> last_lf --LF--> done
+//     |                 |          trailer --> trailer_name --:--> trailer_value --CR--> trailer_lf --> trailer
+//     \--;--> name_first --> name ==> value_first --> value, or quoted <--> quoted_pair and quoted_end
+//   Blanks wait in name_end before '=' and in blank before the next ';'.
 #include "shared/http/chunked.h"
 
 #include <algorithm>
@@ -32,6 +34,63 @@ bool ChunkedDecoder::take_digit(char c) noexcept {
     return true;
 }
 
+// What may follow a chunk size or the value of an extension. CR is not counted: it is no part of either.
+bool ChunkedDecoder::end_of_size_or_value(char c) noexcept {
+    if (c == '\r') {
+        where_ = Where::size_lf;
+        return true;
+    }
+    if (c != ';' && !is_blank(c)) return false;
+    where_ = c == ';' ? Where::name_first : Where::blank;
+    return count_extension();
+}
+
+// chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), from the first ';' on.
+bool ChunkedDecoder::take_extension(char c) noexcept {
+    const bool token = chars::is(c, chars::token);
+    switch (where_) {
+        case Where::name_first:
+            if (is_blank(c)) break;
+            if (!token) return false;
+            where_ = Where::name;
+            break;
+        case Where::name:
+            if (token) break;
+            if (c == '=') {
+                where_ = Where::value_first;
+                break;
+            }
+            if (!is_blank(c)) return end_of_size_or_value(c);
+            where_ = Where::name_end;
+            break;
+        case Where::name_end:
+            if (is_blank(c)) break;
+            if (c != '=' && c != ';') return false;
+            where_ = c == '=' ? Where::value_first : Where::name_first;
+            break;
+        case Where::value_first:
+            if (is_blank(c)) break;
+            if (!token && c != '"') return false;
+            where_ = token ? Where::value : Where::quoted;
+            break;
+        case Where::value:
+            if (token) break;
+            return end_of_size_or_value(c);
+        case Where::quoted:
+            if (!chars::is(c, chars::value)) return false;
+            if (c == '"') where_ = Where::quoted_end;
+            if (c == '\\') where_ = Where::quoted_pair;
+            break;
+        case Where::quoted_pair:
+            if (!chars::is(c, chars::value)) return false;
+            where_ = Where::quoted;
+            break;
+        case Where::quoted_end: return end_of_size_or_value(c);
+        default: return false;
+    }
+    return count_extension();
+}
+
 bool ChunkedDecoder::count_extension() noexcept {
     return ++line_ <= extension_line_max && ++total_ <= extension_total_max;
 }
@@ -45,22 +104,18 @@ bool ChunkedDecoder::take(char c) noexcept {
             if (chars::is(c, chars::hex)) return take_digit(c);
             if (digits_ == 0) return false;
             line_ = 0;
-            if (c == '\r') {
-                where_ = Where::size_lf;
-                return true;
-            }
-            if (c != ';' && !is_blank(c)) return false;
-            where_ = c == ';' ? Where::extension : Where::blank;
-            return count_extension();
+            return end_of_size_or_value(c);
         case Where::blank:
-            if (c == ';') where_ = Where::extension;
+            if (c == ';') where_ = Where::name_first;
             return (c == ';' || is_blank(c)) && count_extension();
-        case Where::extension:
-            if (c == '\r') {
-                where_ = Where::size_lf;
-                return true;
-            }
-            return chars::is(c, chars::value) && count_extension();
+        case Where::name_first:
+        case Where::name:
+        case Where::name_end:
+        case Where::value_first:
+        case Where::value:
+        case Where::quoted:
+        case Where::quoted_pair:
+        case Where::quoted_end: return take_extension(c);
         case Where::size_lf:
             where_ = left_ > 0 ? Where::data : Where::trailer;
             line_ = 0;

@@ -20,8 +20,9 @@ class ChunkedDecoder {
     // again with the rest. All trailer lines of one input come in one piece. After State::end and State::error it
     // stays there and uses up nothing more.
     // Bounds: chunk sizes up to 2^63-1 and 16 hex digits, 4 KiB of extensions a chunk line and 64 KiB in all,
-    // trailers of 8 KiB. CRLF only. Blanks may stand between the size and ';' and inside extensions, nowhere
-    // else. Extensions may hold anything but control bytes; a trailer line must be what a field line must be.
+    // trailers of 8 KiB. CRLF only. Extensions are what RFC 9112 7.1.1 says and nothing else: a name, perhaps with a
+    // token or a quoted string; blanks where BWS may stand, so never at the end of the line; nothing empty. A trailer
+    // line must be what a field line must be.
     Step next(std::string_view in) noexcept;
     void reset() noexcept { *this = ChunkedDecoder(); }
     // Payload bytes of the current chunk still to come; 0 while its size is not known for certain.
@@ -30,9 +31,16 @@ class ChunkedDecoder {
  private:
     // The byte expected next.
     enum class Where : std::uint8_t {
-        size,       // hex digit; after the first one also blank, ';' or CR
-        blank,      // blank or ';'
-        extension,  // anything up to CR
+        size,         // hex digit; after the first one also blank, ';' or CR
+        blank,        // behind a size or a value: blank or ';'
+        name_first,   // behind ';': blank, or the first byte of a name
+        name,         // also blank, '=', ';' or CR
+        name_end,     // behind a name and a blank: blank, '=' or ';'
+        value_first,  // behind '=': blank, '"', or the first byte of a token
+        value,        // a token: also blank, ';' or CR
+        quoted,       // inside a quoted string: text, '\\' or '"'
+        quoted_pair,  // behind '\\': what it stands for
+        quoted_end,   // behind the closing '"': blank, ';' or CR
         size_lf,
         data,  // payload
         data_cr,
@@ -47,6 +55,8 @@ class ChunkedDecoder {
     };
     bool take(char c) noexcept;
     bool take_digit(char c) noexcept;
+    bool take_extension(char c) noexcept;
+    bool end_of_size_or_value(char c) noexcept;
     bool count_extension() noexcept;
     bool count_trailer() noexcept;
     Step failed(std::size_t at) noexcept {

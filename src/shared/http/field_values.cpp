@@ -42,6 +42,8 @@ bool speaks_http(std::string_view protocol) noexcept {
            text::equals_lower(protocol, "http") || text::equals_lower(protocol, "tls");
 }
 
+// Framing, routing, and what tells by which way a message came. Credentials and cookies are not among them: a client that
+// wants them gone can leave them out, and RFC 9110 7.6.1 leaves no choice.
 bool protected_from_connection(FieldId id) noexcept {
     switch (id) {
         case FieldId::content_length:
@@ -50,7 +52,11 @@ bool protected_from_connection(FieldId id) noexcept {
         case FieldId::x_forwarded_for:
         case FieldId::x_forwarded_host:
         case FieldId::x_forwarded_proto:
-        case FieldId::forwarded: return true;
+        case FieldId::x_forwarded:
+        case FieldId::x_real_ip:
+        case FieldId::forwarded:
+        case FieldId::x_request_id:
+        case FieldId::via: return true;
         default: return false;
     }
 }
@@ -95,6 +101,16 @@ Coding parse_transfer_encoding(std::string_view value) noexcept {
         return good;
     });
     return good ? Coding::unknown : Coding::bad;
+}
+
+Expectation parse_expect(std::string_view value) noexcept {
+    auto seen = Expectation::none;
+    each_element(value, [&](std::string_view member) {
+        if (member.empty()) return true;
+        seen = text::equals_lower(member, "100-continue") ? Expectation::proceed : Expectation::other;
+        return seen != Expectation::other;
+    });
+    return seen;
 }
 
 bool valid_authority(std::string_view text) noexcept {

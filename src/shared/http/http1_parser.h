@@ -35,9 +35,9 @@ struct HeadResult {
 };
 
 // Parses one request head at the start of `bytes`. `seen` is how many of these bytes an earlier incomplete
-// call already looked at (0 on the first), so that a head arriving byte by byte costs linear time: beyond the
-// first few bytes an incomplete head is parsed again only when an empty line, a bare LF or the limit turned
-// up, and other errors in it may be found only then.
+// call already looked at (0 on the first), so that a head arriving byte by byte costs little: beyond the first few
+// bytes an incomplete head is parsed again only when a line ended, a byte came that may stand in no line, or the
+// limit is reached. Other errors in a line are found when it ends. Which error it is does not depend on the pieces.
 // `head` is good only when the result is complete. Its views point into `bytes` (`target` may be a literal).
 // After an error it holds what was read before it.
 // Up to 2 empty lines (CRLF) before the request line are skipped (RFC 9112 2.2); they count for the limit.
@@ -52,9 +52,11 @@ struct HeadResult {
 // - in 1.1 no Host; in any version two Hosts, or one that is empty or bad (see valid_authority);
 // - Content-Length with Transfer-Encoding; two, malformed or list-form lengths ("5, 5"); any transfer coding
 //   but a single "chunked"; Transfer-Encoding in HTTP/1.0;
-// - more than 16 options in Connection; Expect other than 100-continue.
-// A field whose name holds an underscore is kept and marked ends_here. An Upgrade that is malformed or out of place
-// (see RequestHead) is no error: it is not taken.
+// - a second line of any field that has one value and on which a backend acts (Content-Type, Authorization, Range and
+//   the like; RFC 9110 5.3): which of the two it takes is not ours to know. Not User-Agent, Referer and unknown ones;
+// - more than 16 options in Connection; in Expect, in all of its lines, anything but 100-continue or nothing at all.
+// A field whose name holds an underscore is kept and marked ends_here. An Upgrade that is malformed, out of place or
+// given in two lines (see RequestHead) is no error: it is not taken.
 HeadResult parse_request(std::string_view bytes, std::size_t seen, const HeadLimits& limits,
                          RequestHead& head);
 

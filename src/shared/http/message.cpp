@@ -42,9 +42,7 @@ FieldId only(const char* name, const char (&wanted)[N], FieldId id) noexcept {
     return same(name, wanted) ? id : FieldId::other;
 }
 
-}  // namespace
-
-FieldId field_id(std::string_view name) noexcept {
+FieldId exact_id(std::string_view name) noexcept {
     const char* at = name.data();
     const auto first = [at] { return static_cast<char>(at[0] | 0x20); };
     switch (name.size()) {
@@ -55,6 +53,9 @@ FieldId field_id(std::string_view name) noexcept {
             if (first() == 'e') return only(at, "etag", FieldId::etag);
             if (first() == 'v') return only(at, "vary", FieldId::vary);
             return only(at, "date", FieldId::date);
+        case 5:
+            if (first() == 'p') return only(at, "proxy", FieldId::proxy);
+            return only(at, "range", FieldId::range);
         case 6:
             if (first() == 'c') return only(at, "cookie", FieldId::cookie);
             if (first() == 's') return only(at, "server", FieldId::server);
@@ -63,7 +64,10 @@ FieldId field_id(std::string_view name) noexcept {
             if (first() == 'r') return only(at, "referer", FieldId::referer);
             if (first() == 'u') return only(at, "upgrade", FieldId::upgrade);
             return only(at, "trailer", FieldId::trailer);
-        case 9: return only(at, "forwarded", FieldId::forwarded);
+        case 8: return only(at, "if-range", FieldId::if_range);
+        case 9:
+            if (first() == 'x') return only(at, "x-real-ip", FieldId::x_real_ip);
+            return only(at, "forwarded", FieldId::forwarded);
         case 10:
             if (first() == 'c') return only(at, "connection", FieldId::connection);
             if (first() == 'u') return only(at, "user-agent", FieldId::user_agent);
@@ -73,7 +77,10 @@ FieldId field_id(std::string_view name) noexcept {
             if (first() == 'c') return only(at, "content-type", FieldId::content_type);
             if (first() == 'x') return only(at, "x-request-id", FieldId::x_request_id);
             return only(at, "max-forwards", FieldId::max_forwards);
-        case 13: return only(at, "cache-control", FieldId::cache_control);
+        case 13:
+            if (first() == 'a') return only(at, "authorization", FieldId::authorization);
+            if ((at[1] | 0x20) == 'o') return only(at, "content-range", FieldId::content_range);
+            return only(at, "cache-control", FieldId::cache_control);
         case 14:
             if (first() == 'c') return only(at, "content-length", FieldId::content_length);
             return only(at, "http2-settings", FieldId::http2_settings);
@@ -86,11 +93,23 @@ FieldId field_id(std::string_view name) noexcept {
             return only(at, "proxy-connection", FieldId::proxy_connection);
         case 17:
             if (first() == 'x') return only(at, "x-forwarded-proto", FieldId::x_forwarded_proto);
+            if (first() == 'i') return only(at, "if-modified-since", FieldId::if_modified_since);
             return only(at, "transfer-encoding", FieldId::transfer_encoding);
         case 18: return only(at, "proxy-authenticate", FieldId::proxy_authenticate);
-        case 19: return only(at, "proxy-authorization", FieldId::proxy_authorization);
+        case 19:
+            if (first() == 'i') return only(at, "if-unmodified-since", FieldId::if_unmodified_since);
+            return only(at, "proxy-authorization", FieldId::proxy_authorization);
         default: return FieldId::other;
     }
+}
+
+}  // namespace
+
+FieldId field_id(std::string_view name) noexcept {
+    const FieldId id = exact_id(name);
+    constexpr std::size_t prefix = std::string_view("x-forwarded-").size();
+    if (id != FieldId::other || name.size() <= prefix || (name[0] | 0x20) != 'x') return id;
+    return only(name.data(), "x-forwarded-", FieldId::x_forwarded);
 }
 
 }  // namespace lb::http

@@ -43,7 +43,17 @@ enum class FieldId : std::uint8_t {
     cookie,
     etag,
     vary,
+    authorization,
+    content_range,
+    range,
+    if_range,
+    if_modified_since,
+    if_unmodified_since,
+    x_real_ip,
+    x_forwarded,  // X-Forwarded- and anything but For, Host and Proto
+    proxy,        // no field of HTTP, but CGI makes of it a variable that redirects a backend's own requests
 };
+inline constexpr unsigned field_ids = static_cast<unsigned>(FieldId::proxy) + 1;
 // The id of a field name, any case. `name` must be a token (RFC 9110 5.6.2), which every parser here has
 // checked: the comparison folds case by one bit and would take some control bytes for digits or a hyphen.
 FieldId field_id(std::string_view name) noexcept;
@@ -91,8 +101,8 @@ struct RequestHead {
     bool expect_continue = false;
     bool te_trailers = false;  // "TE: trailers": the client reads trailers
     // The value of Upgrade, when Connection names it, the version is 1.1 and there is no body (RFC 9110 7.8); without
-    // the protocols lb never switches to (h2c). Empty otherwise. One line's value as received; several are joined by the
-    // parser's own rule: only the first counts.
+    // the protocols lb never switches to (h2c). Empty otherwise. The value as received; empty when there are several lines:
+    // one of them is not what was asked for (RFC 9110 5.3), and a request without Upgrade is always a good one.
     std::string_view upgrade;
     Framing body;
     std::vector<Field> fields;  // in order, all of them, hop-by-hop ones too

@@ -14,7 +14,7 @@ constexpr std::string_view never[] = {
     // framing
     "transfer-encoding", "trailer", "te", "mime-version",
     // one connection
-    "connection", "keep-alive", "upgrade", "http2-settings", "alt-svc",
+    "connection", "keep-alive", "upgrade", "http2-settings", "alt-svc", "proxy",
     // routing, and where a request came from
     "host", "forwarded", "via", "x-request-id", "x-real-ip", "x-original-url", "x-rewrite-url",
     "x-http-method-override",

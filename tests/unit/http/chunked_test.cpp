@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace lb::http {
 namespace {
@@ -99,6 +100,27 @@ TEST(Chunked, BadBodiesFailAtTheWrongByte) {
     expect_error_at("0\r\nX: 1\rY", 8);
     expect_error_at("0\r\nX : 1\r\n", 4);
     expect_error_at("0\r\nX: \001\r\n", 6);
+}
+
+TEST(Chunked, ExtensionsAreWhatTheGrammarSays) {
+    const std::string rest = "\r\nhello\r\n0\r\n\r\n";
+    for (const char* good :
+         {";a", ";a;b", ";a=b", ";a=\"\"", ";a=\" \t;=,\xe9\"", ";a=\"\\\"\"", ";a=\"\\\\\"",
+          ";a=\"\\\t\\\xff\"", " \t; \ta \t= \tb \t; c", ";a = \"b\" ;c", ";!#$%&'*+-.^_`|~=1"}) {
+        expect_body("5" + std::string(good) + rest, "hello");
+    }
+    expect_body("5\r\nhello\r\n0 ; a = \"\\\"\"\r\n\r\n", "hello");
+    // `place` is where the wrong byte stands, counted from the size on.
+    const std::pair<std::string, std::size_t> wrong[] = {
+        {";", 2},           {"; ", 3},          {";;a", 2},         {";a;", 4},       {";=b", 2},
+        {";a=", 4},         {";a=;b", 4},       {";a==b", 4},       {";a=b=c", 5},    {";a b", 4},
+        {";a=b c", 6},      {";a ", 4},         {";a=b ", 6},       {";a=\"b", 6},    {";a=\"b\"c", 7},
+        {";a=b\"", 5},      {";\"a\"", 2},      {";a,b", 3},        {";a=\"\\\"", 7}, {";\xe9", 2},
+        {";a=\xe9", 4},     {";a=\"\x7f\"", 5}, {";a=\"\\\1\"", 6}, {";a=\"\n\"", 5}, {" a", 2},
+        {";a=\"\r\n\"", 5}, {";\n", 2},         {";a=\"\\\r", 6},   {";a\v", 3},      {";a=\"b\" ", 8},
+    };
+    for (const auto& [extension, place] : wrong) expect_error_at("5" + extension + rest, place);
+    expect_error_at("0;\r\n\r\n", 2);
 }
 
 TEST(Chunked, SizesAreBounded) {

@@ -72,6 +72,195 @@ TEST(Response, StatusLinesMayLackAReasonAndNothingElse) {
     }
 }
 
+// RFC 9112 4 and 2.3 by hand, with the blank before an empty reason optional.
+bool is_status_line(std::string_view line) {
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (line.substr(0, 7) != "HTTP/1.") return false;
+    if (line.size() < 12 || !digit(line[7]) || line[8] != ' ') return false;
+    if (line[9] < '1' || line[9] > '5' || !digit(line[10]) || !digit(line[11])) return false;
+    if (line.size() == 12) return true;
+    if (line[12] != ' ') return false;
+    for (const char c : line.substr(13)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte != '\t' && (byte < 0x20 || byte == 0x7f)) return false;
+    }
+    return true;
+}
+
+TEST(Response, StatusLinesAreThoseOfTheGrammar) {
+    int good_ones = 0;
+    int bad_ones = 0;
+    const auto check = [&](const std::string& line) {
+        ResponseHead head;
+        const HeadResult result = parse_response(keep(line + "\r\nA: b\r\n\r\n"), 0, {}, Method::get, head);
+        const bool wanted = is_status_line(line);
+        (wanted ? good_ones : bad_ones)++;
+        ASSERT_EQ(result.state, wanted ? State::complete : State::error) << line;
+        if (!wanted) return;
+        EXPECT_EQ(head.status, std::stoi(line.substr(9, 3)));
+        EXPECT_EQ(head.minor, line[7] == '0' ? 0 : 1);
+        EXPECT_EQ(head.reason, line.size() > 13 ? std::string_view(line).substr(13) : "");
+    };
+    for (const std::string& version :
+         {"HTTP/1.1"s, "HTTP/1.0"s, "HTTP/1.2"s, "HTTP/2.0"s, "HTTP/0.9"s, "HTTP/1"s, "HTTP/"s, ""s,
+          "http/1.1"s, "HTTP/1.10"s, "HTTP/11.1"s, "HTTP/1. 1"s, "HTTP 1.1"s, " HTTP/1.1"s, "ICY"s,
+          "HTTP/1.\xb1"s, "HTTPS/1.1"s, "\r\nHTTP/1.1"s}) {
+        for (const std::string& gap : {" "s, ""s, "  "s, "\t"s, "\0"s, "\v"s}) {
+            for (const std::string& status : {"200"s, "100"s, "599"s, "600"s, "099"s, "000"s, "20"s, "2000"s,
+                                              "2 0"s, "+20"s, "-20"s, "2x0"s, "\xb2\x30\x30"s, ""s, "OK"s}) {
+                for (const std::string& rest : {" OK"s, ""s, " "s, "  a\tb "s, "OK"s, "\tOK"s, " \xe9"s,
+                                                " a\0b"s, " a\rb"s, " a\x7f"s, " \x1b[0m"s, ":"s, ", OK"s}) {
+                    check(version + gap + status + rest);
+                }
+            }
+        }
+    }
+    // Each single byte in each place of a good line.
+    const std::string line = "HTTP/1.1 204 No Content";
+    for (std::size_t at = 0; at < line.size(); at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            if (byte == '\n' || byte == '\r') continue;  // which end the line
+            std::string changed = line;
+            changed[at] = static_cast<char>(byte);
+            check(changed);
+        }
+    }
+    EXPECT_GT(good_ones, 2000);
+    EXPECT_GT(bad_ones, 10000);
+}
+
+// A backend that has sent what is no answer is not waited for.
+TEST(Response, WhatCannotBecomeAStatusLineIsAnErrorAtOnce) {
+    ResponseHead head;
+    for (const std::string& bytes :
+         {"O"s, "OK\r\n"s, "HTTP/1.1\r\n\r\n"s, "HTTP/1.1 \r\n"s, "HTTP/2"s, "HTTP/1.1 6"s, "HTTP/1.1 2\r\n"s,
+          "\r\n"s, "HTTP/1.1 20\r"s, "\0"s, "h"s, "HTTP/1.1 0"s}) {
+        EXPECT_EQ(parse_response(keep(bytes), 0, {}, Method::get, head).state, State::error) << bytes;
+    }
+    const std::string line = "HTTP/1.1 404 x";
+    for (std::size_t at = 0; at < line.size(); at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            std::string begin = line.substr(0, at);
+            begin += static_cast<char>(byte);
+            // Whether any line begins so: the rest of this one makes a good one, or a CR ends it.
+            const bool possible = is_status_line(begin + line.substr(at + 1)) ||
+                                  (byte == '\r' && at >= 12 && is_status_line(begin.substr(0, at)));
+            EXPECT_EQ(parse_response(keep(begin), 0, {}, Method::get, head).state,
+                      possible ? State::incomplete : State::error)
+                << at << " " << byte;
+        }
+    }
+}
+
+// RFC 9112 6.3 as a table of its own, over every combination of what decides the framing of an answer.
+struct Wanted {
+    bool good = true;
+    BodyKind kind = BodyKind::none;
+    std::uint64_t length = 0;
+    bool keep_alive = true;
+    std::size_t forwarded_lengths = 0;
+};
+struct Lengths {
+    const char* lines;
+    int announced;  // -1: none, -2: no length that anybody may trust
+};
+struct Codings {
+    const char* lines;
+    enum { none, chunked, refused } what;
+};
+Wanted by_the_rfc(int minor, int status, bool to_head, const Lengths& lengths, const Codings& codings,
+                  std::string_view connection) {
+    Wanted wanted;
+    if (lengths.announced == -2 || codings.what == Codings::refused) return {false};
+    if (codings.what == Codings::chunked && (lengths.announced >= 0 || minor == 0)) return {false};
+    wanted.keep_alive = minor == 1;
+    if (connection.find("keep-alive") != std::string_view::npos) wanted.keep_alive = true;
+    if (connection.find("close") != std::string_view::npos) wanted.keep_alive = false;
+    const bool never = status < 200 || status == 204;
+    if (never || status == 304 || to_head) {  // rule 1
+        const bool announced = codings.what == Codings::chunked || lengths.announced > 0;
+        if (never && announced) wanted.keep_alive = false;
+        if (status == 304 && codings.what == Codings::chunked) wanted.keep_alive = false;
+    } else if (codings.what == Codings::chunked) {  // rule 4
+        wanted.kind = BodyKind::chunked;
+    } else if (lengths.announced > 0) {  // rule 6
+        wanted.kind = BodyKind::length;
+        wanted.length = static_cast<std::uint64_t>(lengths.announced);
+    } else if (lengths.announced < 0) {  // rule 8
+        wanted.kind = BodyKind::until_close;
+        wanted.keep_alive = false;
+    }
+    wanted.forwarded_lengths = lengths.announced >= 0 && !never ? 1 : 0;  // RFC 9110 8.6
+    return wanted;
+}
+
+TEST(Response, FramingIsThatOfTheRfcInEveryCombination) {
+    constexpr Lengths lengths[] = {{"", -1},
+                                   {"Content-Length: 5\r\n", 5},
+                                   {"content-length:\t5 \r\n", 5},
+                                   {"Content-Length: 0\r\n", 0},
+                                   {"Content-Length: 5\r\nContent-Length: 5\r\n", 5},
+                                   {"Content-Length: 5\r\nContent-Length: 6\r\n", -2},
+                                   {"Content-Length: 0\r\nContent-Length: 5\r\n", -2},
+                                   {"Content-Length: 5, 6\r\n", -2},
+                                   {"Content-Length: 5x\r\n", -2},
+                                   {"Content-Length:\r\n", -2},
+                                   {"Content-Length: -5\r\n", -2},
+                                   {"Content-Length: 0x5\r\n", -2},
+                                   {"Content-Length: 5 5\r\n", -2},
+                                   {"Content-Length: 9223372036854775808\r\n", -2},
+                                   {"Content-Length: 00000000000000000005\r\n", -2}};
+    constexpr Codings codings[] = {
+        {"", Codings::none},
+        {"Transfer-Encoding: chunked\r\n", Codings::chunked},
+        {"TRANSFER-ENCODING: \tChunKed\r\n", Codings::chunked},
+        {"Transfer-Encoding: gzip\r\n", Codings::refused},
+        {"Transfer-Encoding: gzip, chunked\r\n", Codings::refused},
+        {"Transfer-Encoding: chunked, gzip\r\n", Codings::refused},
+        {"Transfer-Encoding: chunked, chunked\r\n", Codings::refused},
+        {"Transfer-Encoding: chunked;a=b\r\n", Codings::refused},
+        {"Transfer-Encoding:\r\n", Codings::refused},
+        {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Codings::refused}};
+    constexpr const char* connections[] = {"", "Connection: close\r\n", "Connection: Keep-Alive, X\r\n",
+                                           "Connection: keep-alive\r\nConnection: close\r\n",
+                                           "Connection: Content-Length, Transfer-Encoding\r\n"};
+    for (const int minor : {0, 1}) {
+        for (const int status : {100, 101, 103, 199, 200, 204, 205, 206, 304, 404, 599}) {
+            for (const bool to_head : {false, true}) {
+                for (const Lengths& length : lengths) {
+                    for (const Codings& coding : codings) {
+                        for (const std::string connection : connections) {
+                            for (const bool length_first : {true, false}) {
+                                const std::string bytes =
+                                    "HTTP/1." + std::to_string(minor) + " " + std::to_string(status) +
+                                    " X\r\n" + (length_first ? length.lines : coding.lines) + connection +
+                                    (length_first ? coding.lines : length.lines) + "\r\n";
+                                std::string lower = connection;
+                                for (char& c : lower) c = c == 'K' ? 'k' : c == 'A' ? 'a' : c;
+                                const Wanted wanted =
+                                    by_the_rfc(minor, status, to_head, length, coding, lower);
+                                ResponseHead head;
+                                const HeadResult result =
+                                    parse_response(bytes, 0, {}, to_head ? Method::head : Method::get, head);
+                                ASSERT_EQ(result.state == State::complete, wanted.good) << bytes;
+                                if (!wanted.good) continue;
+                                ASSERT_EQ(head.body.kind, wanted.kind) << bytes;
+                                ASSERT_EQ(head.body.length, wanted.length) << bytes;
+                                ASSERT_EQ(head.keep_alive, wanted.keep_alive) << bytes;
+                                std::size_t forwarded = 0;
+                                for (const Field& field : head.fields)
+                                    forwarded +=
+                                        field.id == FieldId::content_length && !field.ends_here ? 1U : 0U;
+                                ASSERT_EQ(forwarded, wanted.forwarded_lengths) << bytes;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 TEST(Response, BadFieldLinesAreRefused) {
     for (const std::string& lines :
          {"X-A: one\r\n two\r\n"s, "X-A : one\r\n"s, "JustText\r\n"s, "X-A: a\0b\r\n"s,

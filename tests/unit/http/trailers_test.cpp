@@ -29,6 +29,7 @@ TEST(Trailers, NeverReplaceWhatAHeadMustSay) {
                              "Connection",
                              "Keep-Alive",
                              "Proxy-Connection",
+                             "Proxy",
                              "Upgrade",
                              "HTTP2-Settings",
                              "Cache-Control",
