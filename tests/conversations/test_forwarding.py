@@ -193,3 +193,122 @@ def test_a_sender_on_a_unix_socket_is_of_this_machine(t):
     ask("")
     assert s1.requests[-1].get("X-Seen") == "unix: 0 http"
     assert told(s1) == {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "test"}
+
+
+# -- what a client may not decide
+
+OF_A_PROXY = {"X-Forwarded-Port": "443", "X-Forwarded-Prefix": "/in", "x-forwarded-ssl": "on", "X-Real-IP": "9.9.9.9"}
+
+
+def test_only_trusted_senders_speak_as_a_proxy(t):
+    s1 = t.backend("s1")
+    lb = t.lb(pool(s1))
+    t.client(lb).get("/", {**OF_A_PROXY, "X-Keep": "1"})
+    assert told(s1, OF_A_PROXY) == {} and s1.requests[-1].get("X-Keep") == "1"
+    lb.reload(TRUSTED + pool(s1))
+    t.client(lb).get("/", {**OF_A_PROXY, "Connection": ", ".join(OF_A_PROXY)})
+    assert told(s1, OF_A_PROXY) == OF_A_PROXY, "nor can the client of a trusted sender have it removed"
+    lb.reload("[defaults]\nforwarded = off\n" + pool(s1))
+    t.client(lb).get("/", OF_A_PROXY)
+    assert told(s1, OF_A_PROXY) == OF_A_PROXY
+
+
+def test_proxy_passes_from_nobody(t):
+    s1 = t.backend("s1")
+    lb = t.lb(TRUSTED + pool(s1))
+    t.client(lb).get("/", {"Proxy": "http://evil.test/"})
+    lb.reload("[defaults]\nforwarded = off\n" + TRUSTED + pool(s1))
+    t.client(lb).get("/", {"pRoXy": "http://evil.test/"})
+    assert [request.get("Proxy") for request in s1.requests] == [None, None]
+
+
+def test_connection_takes_nothing_from_a_trusted_sender(t):
+    """What the client of a proxy in front writes, where that one lets Connection pass."""
+    s1 = t.backend("s1")
+    client = t.client(t.lb("[defaults]\nvia = on\n" + TRUSTED + pool(s1) + SHOWN))
+    said = claims(**{"X-Request-Id": "abc", "Via": "1.1 cdn"})
+    client.get("/", {**said, "Connection": "close, " + ", ".join(said), "Forwarded": "for=1.1.1.1"})
+    request = s1.requests[-1]
+    assert told(s1) == {**claims(), "X-Forwarded-For": "1.1.1.1, 127.0.0.1", "Forwarded": "for=1.1.1.1"}
+    assert request.get("X-Request-Id") == "abc" and request.all("Via") == ["1.1 cdn", "1.1 lb"]
+    assert request.get("X-Seen") == "1.1.1.1 0 https"
+
+
+def test_two_ids_are_none(t):
+    s1 = t.backend("s1")
+    client = t.client(t.lb(TRUSTED + pool(s1)))
+    client.send("GET / HTTP/1.1\r\nHost: test\r\nX-Request-Id: a\r\nX-Request-Id: a\r\n\r\n")
+    client.answer()
+    ids = s1.requests[-1].all("X-Request-Id")
+    assert len(ids) == 1 and re.fullmatch("[0-9a-f]{32}", ids[0]), ids
+
+
+def test_what_a_route_says_stands_whatever_the_client_names(t):
+    s1 = t.backend("s1")
+    route = ("[route all]\npool = app\nset_request_header = X-Forwarded-Proto https\nset_request_header = X-Role guest\n"
+             "set_request_header = X-Real-IP $client_addr\nset_request_header = X-Copy \"<$http_x_raw>\"\n"
+             "remove_request_header = X-Forwarded-Host\nremove_request_header = True-Client-IP\n")
+    client = t.client(t.lb(pool(s1) + route))
+    names = ("X-Forwarded-Proto", "X-Role", "X-Real-IP", "X-Copy", "X-Forwarded-Host", "True-Client-IP")
+    client.get("/", {"Connection": ", ".join(names), "X-Role": "root", "X-Real-IP": "9.9.9.9", "True-Client-IP": "9.9.9.9",
+                     "X-Raw": "a\tb\xe4 c", "X-Forwarded-Host": "evil"})
+    assert told(s1, names) == {"X-Forwarded-Proto": "https", "X-Role": "guest", "X-Real-IP": "127.0.0.1", "X-Copy": "<ab\xe4 c>"}
+    assert s1.requests[-1].all("X-Role") == ["guest"]
+
+
+def test_an_absolute_target_leaves_one_host_for_all(t):
+    s1, other = t.backend("s1"), t.backend("other")
+    lb = t.lb(f"[log main]\npath = {t.path('access.log')}\nformat = \"$host $http_host\"\n[listener web]\npool = app\n" + pool(s1) +
+              f"[pool other]\nbackend = {other}\ncheck = off\n[route other]\nhost = other.test\npool = other\n"
+              "[route field]\nheader = Host = other.test\npool = other\n"
+              '[route rest]\npool = app\nset_request_header = X-Seen "$host $http_host"\n')
+    client = t.client(lb)
+    client.send("GET http://real.test/a HTTP/1.1\r\nHost: other.test\r\n\r\n")
+    assert client.answer().text == "s1", "neither kind of route heard of the other host"
+    request = s1.requests[-1]
+    assert (request.all("Host"), request.all("X-Forwarded-Host")) == (["real.test"], ["real.test"])
+    assert request.get("X-Seen") == "real.test real.test"
+    t.wait(lambda: t.read("access.log").count("\n") == 1, "a line in the log")
+    assert t.read("access.log") == "real.test real.test\n"
+
+
+def test_a_stranger_is_who_it_is_for_limits_too(t):
+    s1 = t.backend("s1")
+    lb = t.lb("[listener web]\npool = app\nlimit = each\n" + pool(s1) + "[limit each]\nrate = 1/h burst=1\n")
+    names = ("X-Forwarded-For", "X-Real-IP", "X-Forwarded-Client-IP", "Forwarded")
+    statuses = [t.get(lb, "/", {name: f"for=10.0.0.{i}"[0 if name == "Forwarded" else 4:] for name in names}).status for i in range(3)]
+    assert statuses == [200, 429, 429]
+
+
+def test_garbage_in_the_list_of_a_trusted_sender(t):
+    s1 = t.backend("s1")
+    client = t.client(t.lb(TRUSTED + pool(s1) + SHOWN))
+    own = f"127.0.0.1 {client.address[1]} http"
+    for given, seen in (("[2001:db8::1]:99", "2001:db8::1 99 http"), ("2001:db8::1, 10.0.0.7", "2001:db8::1 0 http"),
+                        ("6.6.6.6, unknown", own), ("6.6.6.6, _hidden, 10.0.0.7", "10.0.0.7 0 http"), ("6.6.6.6 1.1.1.1", own),
+                        ("6.6.6.6,\"1.1.1.1", own), ("1.1.1.1,,, ,10.0.0.7,", "1.1.1.1 0 http"), ("", own),
+                        ("6.6.6.6, " + "10.0.0.7, " * 400 + "10.0.0.8", "10.0.0.7 0 http")):
+        client.get("/", {"X-Forwarded-For": given})
+        assert s1.requests[-1].get("X-Seen") == seen, given
+        assert s1.requests[-1].get("X-Forwarded-For").endswith("127.0.0.1") and len(s1.requests[-1].all("X-Forwarded-For")) == 1
+
+
+def test_a_trailer_that_connection_names_ends_here(t):
+    def script(connection):
+        while True:
+            connection.request()
+            connection.send("HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "3\r\nabc\r\n0\r\nX-Sum: 6\r\nX-Hop: 1\r\n\r\n")
+    s1 = t.backend("s1", script)
+    client = t.client(t.lb(pool(s1)))
+    head = "POST / HTTP/1.1\r\nHost: test\r\nConnection: TE, X-HOP\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = "3\r\nabc\r\n0\r\nX-Hop: 1\r\nX-Sum: 6\r\n\r\n"
+    for pieces in ((head + body,), (head, body), (head, body[:15], body[15:])):
+        for piece in pieces:
+            client.send(piece)
+        answer = client.answer(to="POST")
+        assert (answer.body, answer.trailers) == (b"abc", [("X-Sum", "6")])
+        assert s1.requests[-1].trailers == [("X-Sum", "6")]
+    client.send(head.replace(", X-HOP", "") + body)
+    client.answer(to="POST")
+    assert s1.requests[-1].trailers == [("X-Hop", "1"), ("X-Sum", "6")], "what was named is not remembered"

@@ -12,14 +12,19 @@ namespace {
 using http::FieldId;
 
 constexpr std::uint64_t bit(FieldId id) noexcept { return std::uint64_t{1} << static_cast<unsigned>(id); }
-static_assert(static_cast<unsigned>(FieldId::vary) < 64, "the ids are bits of one word");
+static_assert(http::field_ids <= 64, "the ids are bits of one word");
 
 // Fields of one connection, whatever the message (RFC 9110 7.6.1; RFC 9112 9, C.2.2).
 constexpr std::uint64_t hop_by_hop =
     bit(FieldId::connection) | bit(FieldId::keep_alive) | bit(FieldId::proxy_connection) | bit(FieldId::te) |
     bit(FieldId::transfer_encoding) | bit(FieldId::upgrade) | bit(FieldId::http2_settings);
-constexpr std::uint64_t x_forwarded =
-    bit(FieldId::x_forwarded_for) | bit(FieldId::x_forwarded_host) | bit(FieldId::x_forwarded_proto);
+// What says where a request goes and where it ends: the backend gets it as lb read it. Tabs around a value, say, are no part
+// of it, but not every server knows, nor that 0010 is ten.
+constexpr std::uint64_t written_anew = bit(FieldId::host) | bit(FieldId::content_length);
+// What backends take for the word of the proxy in front of them: from a stranger none of it passes as it came.
+constexpr std::uint64_t word_of_a_proxy = bit(FieldId::x_forwarded_for) | bit(FieldId::x_forwarded_host) |
+                                          bit(FieldId::x_forwarded_proto) | bit(FieldId::x_forwarded) |
+                                          bit(FieldId::x_real_ip) | bit(FieldId::forwarded);
 
 bool passes(const http::Field& field, std::uint64_t dropped) noexcept {
     return !field.ends_here && (dropped & bit(field.id)) == 0;
@@ -136,6 +141,11 @@ void Lines::others(std::optional<std::uint32_t> hops_left) {
         out_.put(std::uint64_t{*hops_left});
         out_.put("\r\n");
     }
+    if (came(FieldId::content_length)) {
+        out_.put("Content-Length: ");
+        out_.put(head_.body.length);
+        out_.put("\r\n");
+    }
     if (forwarding_.expect_continue) out_.put("Expect: 100-continue\r\n");
     const bool upgrade = !head_.upgrade.empty();
     if (upgrade || head_.te_trailers) {
@@ -149,13 +159,14 @@ void Lines::others(std::optional<std::uint32_t> hops_left) {
     out_.put("\r\n");
 }
 
-// The fields that do not pass as they came.
+// The fields that do not pass as they came. Proxy-Authorization passes, as do Proxy-Authenticate and 407 in answers: lb asks
+// nobody for it, so it is for a hop further on (RFC 9110 11.7.2).
 std::uint64_t dropped_fields(const Forwarding& forwarding) noexcept {
-    std::uint64_t dropped = hop_by_hop | bit(FieldId::expect);
+    std::uint64_t dropped = hop_by_hop | written_anew | bit(FieldId::expect) | bit(FieldId::proxy);
     if (!forwarding.request_id.empty()) dropped |= bit(FieldId::x_request_id);
     const config::Forwarded mode = forwarding.mode;
     if (mode == config::Forwarded::off) return dropped;
-    if (!forwarding.sender_trusted) return dropped | x_forwarded | bit(FieldId::forwarded);
+    if (!forwarding.sender_trusted) return dropped | word_of_a_proxy;
     if (mode != config::Forwarded::rfc7239) dropped |= bit(FieldId::x_forwarded_for);
     if (mode != config::Forwarded::x) dropped |= bit(FieldId::forwarded);
     return dropped;
@@ -202,22 +213,16 @@ void write_request_head(http::Sink& out, const http::RequestHead& head,
     }
     out.put(" HTTP/1.1\r\n");
     const RequestEdits& edits = forwarding.edits;
-    // The Host line passes as it came, unless the route sets it, the target names the authority (which wins), or there is
-    // none.
-    const bool host_passes =
-        edits.host.empty() && head.form != http::TargetForm::absolute && !head.host.empty();
-    if (!host_passes) {
-        out.put("Host: ");
-        out.put(!edits.host.empty() ? edits.host : head.host.empty() ? forwarding.fallback_host : head.host);
-        out.put("\r\n");
-    }
+    // Host is what the route sets, or what the request names by its target or else by its field.
+    out.put("Host: ");
+    out.put(!edits.host.empty() ? edits.host : head.host.empty() ? forwarding.fallback_host : head.host);
+    out.put("\r\n");
     std::uint64_t dropped = dropped_fields(forwarding);
     std::optional<std::uint32_t> hops_left = max_forwards(head);
     if (hops_left) {
         dropped |= bit(FieldId::max_forwards);
         hops_left = *hops_left - (*hops_left > 0 ? 1 : 0);
     }
-    if (!host_passes) dropped |= bit(FieldId::host);
     std::uint64_t present = 0;
     if (edits.edits.empty()) {
         http::put_fields(out, head.fields, [&](const http::Field& field) noexcept {
@@ -227,8 +232,7 @@ void write_request_head(http::Sink& out, const http::RequestHead& head,
     } else {
         http::put_fields(out, head.fields, [&](const http::Field& field) noexcept {
             present |= bit(field.id);
-            return passes(field, dropped) &&
-                   (field.id == FieldId::host || !suppressed(edits.edits, field.name));
+            return passes(field, dropped) && !suppressed(edits.edits, field.name);
         });
     }
     Lines lines(out, head, forwarding, present);

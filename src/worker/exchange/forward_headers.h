@@ -48,10 +48,11 @@ std::size_t request_head_bound(const http::RequestHead& head, const Forwarding& 
 //   connection says;
 // - rfc7239, both: Forwarded: the received list with an element for=;host=;proto= of the sender appended. A received list
 //   that breaks the grammar is dropped: nothing can be appended to it safely;
-// - of an untrusted sender, the fields of the other family are dropped: a backend may believe what nobody vouches for.
-//   off passes all of them as they came;
-// - X-Request-Id, Via, Max-Forwards counted down, Expect, Upgrade, TE: trailers, Transfer-Encoding when the length is
-//   not known, and the route's edits, which win over all but the framing.
+// - of an untrusted sender, the fields of the other family, any other X-Forwarded-... and X-Real-IP are dropped: a backend
+//   may believe what nobody vouches for. off passes all of them as they came;
+// - Proxy never passes: CGI makes of it HTTP_PROXY, by which a backend's own requests are led elsewhere (CVE-2016-5385);
+// - X-Request-Id, Via, Max-Forwards counted down, Content-Length as it was read, Expect, Upgrade, TE: trailers, Transfer-
+//   Encoding when the length is not known, and the edits of the route, which win over all but the framing.
 void write_request_head(http::Sink& out, const http::RequestHead& head,
                         const Forwarding& forwarding) noexcept;
 

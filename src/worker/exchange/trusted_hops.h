@@ -29,7 +29,9 @@ class Hops {
     Hops(const stream::ClientOrigin& origin, const config::Listener& listener, const http::RequestHead& head,
          std::string_view scheme = "http") noexcept
         : address_(&origin.client), text_(origin.text), scheme_(scheme) {
-        const bool local = origin.client.length != 0 && origin.client.family() == AF_UNIX;
+        // The unix socket that a PROXY header names is that of another machine, unless it came by one itself.
+        const bool local =
+            origin.client.length != 0 && origin.client.family() == AF_UNIX && origin.peer.family() == AF_UNIX;
         if (local || !listener.trusted.empty()) walk(listener, head, local);
     }
     Hops(const Hops&) = delete;

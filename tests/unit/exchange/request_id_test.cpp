@@ -46,6 +46,8 @@ TEST(RequestId, ATrustedSendersIsKeptIfItIsGood) {
     EXPECT_EQ(id_of("X-Request-Id: a b\r\n", true, random).size(), 32U);
     EXPECT_EQ(id_of("X-Request-Id:\r\n", true, random).size(), 32U);
     EXPECT_EQ(id_of("X-Request-Id: a\r\nX-Request-Id: b\r\n", true, random).size(), 32U) << "which one?";
+    EXPECT_EQ(id_of("Connection: X-Request-Id\r\nX-Request-Id: abc\r\n", true, random), "abc");
+    EXPECT_EQ(id_of("X_Request_Id: abc\r\n", true, random).size(), 32U);
 }
 
 }  // namespace

@@ -117,6 +117,48 @@ TEST(TrustedHops, AUnixSocketIsOfThisMachine) {
     EXPECT_EQ(seen(trusting({}), unix_address(), ""), (Client{"unix:", 0, true, "http"}));
 }
 
+// Which a PROXY header from elsewhere may name too.
+TEST(TrustedHops, AUnixSocketOfAnotherMachineIsNobodysWord) {
+    const Request request("X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\n");
+    const Address hop = address_of("10.0.0.1");
+    const Address client = unix_address();
+    const Hops hops({hop, client, "unix:", 1}, trusting({"10.0.0.0/8"}), request.head);
+    EXPECT_EQ(hops.text(), "unix:");
+    EXPECT_EQ(hops.scheme(), "http");
+    EXPECT_FALSE(hops.sender_trusted());
+}
+
+// The header says who spoke, and only what that one says of others is asked next.
+TEST(TrustedHops, AProxyHeaderComesBeforeTheFields) {
+    const Request request("X-Forwarded-For: 6.6.6.6, 10.0.0.9\r\n");
+    const Address hop = address_of("10.0.0.1");
+    const auto listener = trusting({"10.0.0.0/8"});
+    const Address stranger = address_of("192.0.2.9", 77);
+    const Hops of_stranger({hop, stranger, "192.0.2.9", 1}, listener, request.head);
+    EXPECT_EQ(of_stranger.text(), "192.0.2.9");
+    EXPECT_FALSE(of_stranger.sender_trusted());
+    const Address inner = address_of("10.0.0.2");
+    const Hops of_inner({hop, inner, "10.0.0.2", 1}, listener, request.head);
+    EXPECT_EQ(of_inner.text(), "6.6.6.6");
+    EXPECT_TRUE(of_inner.sender_trusted());
+}
+
+// However long the list is, and whatever stands in it, the work is bounded and the answer one of lb's own hops.
+TEST(TrustedHops, VeryLongListsEndTheWalk) {
+    std::string addresses, quotes, pairs;
+    for (int i = 0; i < 1000; i++) {
+        addresses += "10.0.0.2, ";
+        quotes += "\"\\\",";
+        pairs += "for=10.0.0.2;by=\"a, b\", ";
+    }
+    EXPECT_EQ(client("X-Forwarded-For: 6.6.6.6, " + addresses + "10.0.0.3\r\n"), "10.0.0.2");
+    EXPECT_EQ(client("X-Forwarded-For: " + quotes + "\r\n"), "10.0.0.1");
+    EXPECT_EQ(client("Forwarded: for=6.6.6.6, " + pairs + "for=10.0.0.3\r\n", config::Forwarded::rfc7239),
+              "10.0.0.2");
+    EXPECT_EQ(client("Forwarded: " + std::string(20'000, '"') + "\r\n", config::Forwarded::rfc7239),
+              "10.0.0.1");
+}
+
 TEST(TrustedHops, AtMost64HopsAreLookedAt) {
     const auto chain = [](unsigned trusted) {
         std::string list = "X-Forwarded-For: 1.1.1.1";

@@ -225,7 +225,8 @@ TEST_F(Explain, ARequestThatGoesNoFurtherIsAnsweredByLb) {
     EXPECT_EQ(said("OPTIONS\thttp://h\t\t\tMax-Forwards: 00"), own);
     EXPECT_EQ(said("OPTIONS\thttp://h/\t\t\tMax-Forwards: 1"), next);
     EXPECT_EQ(said("OPTIONS\thttp://h/\t\t\tMax-Forwards:"), next);
-    EXPECT_EQ(said("OPTIONS\thttp://h/\t\t\tMax-Forwards: 0\tMax-Forwards: 0"), next);
+    EXPECT_EQ(said("OPTIONS\thttp://h/\t\t\tMax-Forwards: 0\tMax-Forwards: 0"),
+              "- refused with 400: Max-Forwards twice");
     EXPECT_EQ(said("GET\thttp://h/\t\t\tMax-Forwards: 0"), next);
     EXPECT_EQ(said("OPTIONS\thttp://h/page\t\t\tMax-Forwards: 0"), "+ answer 410 with a page of lb's own");
     EXPECT_EQ(said("OPTIONS\thttp://h:81/\t\t\tMax-Forwards: 0"),
