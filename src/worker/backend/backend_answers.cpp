@@ -17,7 +17,7 @@ using stream::Failure;
 
 void BackendConn::read() {
     for (int reads = 0; readable_ && user_ != nullptr && !paused_; reads++) {
-        if (reads == most_reads) {
+        if (reads == most_reads || (reads > 0 && io_.share.spent())) {
             again_later();
             return;
         }
@@ -126,6 +126,7 @@ bool BackendConn::take_interim(const http::ResponseHead& head, std::string_view 
         fail(Failure::bad_response);
         return false;
     }
+    used_up_ = used_up_ || !head.keep_alive;
     stream::ResponseUser* const mine = user_;
     mine->on_interim(head);
     return user_ == mine && state_ == State::waiting;
@@ -135,7 +136,7 @@ bool BackendConn::take_interim(const http::ResponseHead& head, std::string_view 
 bool BackendConn::begin_body(const http::ResponseHead& head, char* at, std::size_t size, std::size_t got,
                              std::size_t room) {
     tunnel_ = head.status == 101;
-    keep_alive_ = head.keep_alive && !tunnel_;
+    keep_alive_ = head.keep_alive && !used_up_ && !tunnel_;
     idle_seconds_ = head.keep_alive_timeout;
     if (tunnel_) {
         reader_.begin({http::BodyKind::until_close, 0});
@@ -190,6 +191,7 @@ void BackendConn::read_body() {
         case Received::What::data: break;
     }
     owner_.column_.add<"lb_backend_received_bytes_total">(slot_, 0, got.size);
+    io_.share.took(got.size);
     const auto taken = reader_.take(io_.in.area(), got.size);
     if (taken.error || !trailers_.add(io_.buffers, taken.trailers)) {
         fail(Failure::cut);

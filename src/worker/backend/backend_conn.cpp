@@ -40,7 +40,7 @@ Micros BackendConn::horizon() const noexcept {
 void BackendConn::lend(stream::ResponseUser& user) noexcept {
     user_ = &user;
     interim_ = 0;
-    paused_ = request_done_ = keep_alive_ = leftover_ = raw_ = sink_full_ = upgrade_ = false;
+    paused_ = request_done_ = keep_alive_ = leftover_ = raw_ = sink_full_ = upgrade_ = used_up_ = false;
     if (state_ != State::connecting) {
         state_ = State::ready;
         deadline = 0;
@@ -63,9 +63,30 @@ void BackendConn::connected() {
         fail(Failure::connect);
         return;
     }
+    if (readable_) {
+        // Nothing was sent yet, so what is there answers nothing.
+        char byte;
+        const Received::What got = receive(&byte, 1).what;
+        if (got != Received::What::nothing) {
+            fail(got == Received::What::data ? Failure::bad_response : Failure::closed);
+            return;
+        }
+    }
     state_ = State::ready;
     deadline = 0;
     user_->on_backend_ready();
+}
+
+// Of an idle connection about which something was told. Nothing was asked: bytes or an end mean that it is of no use (a
+// smuggled or late answer must never meet the next request), and it ends.
+bool BackendConn::still_idle() {
+    char byte;
+    const Received::What got = receive(&byte, 1).what;
+    if (got == Received::What::nothing) return true;
+    if (got == Received::What::end) owner_.closed_by_backend(*this);
+    owner_.forget(*this);
+    die();
+    return false;
 }
 
 void BackendConn::on_io() {
@@ -76,14 +97,7 @@ void BackendConn::on_io() {
             if (readable_ && user_ != nullptr) read();
             return;
         case State::idle:
-            // Nothing was asked: bytes or an end here mean that this connection is of no use (a smuggled or late
-            // answer must never meet the next request). The edge of becoming writable says nothing.
-            if (readable_) {
-                char byte;
-                if (receive(&byte, 1).what == Received::What::end) owner_.closed_by_backend(*this);
-                owner_.forget(*this);
-                die();
-            }
+            if (readable_) (void)still_idle();  // the edge of becoming writable says nothing
             return;
         case State::ready:
         case State::waiting:

@@ -60,6 +60,7 @@ class BackendConn final : public io::Conn, public stream::BackendStream {
     void on_io() override;
     void on_deadline() override;
     void connected();
+    bool still_idle();
     void read();
     bool read_head();
     bool take_heads(char* at, std::size_t size, std::size_t seen, std::size_t got, std::size_t room);
@@ -91,14 +92,15 @@ class BackendConn final : public io::Conn, public stream::BackendStream {
     bool paused_ = false;
     bool request_done_ = false;  // all of the request was given to us
     bool keep_alive_ = false;
-    bool leftover_ = false;           // bytes behind the answer
-    bool raw_ = false;                // the answer's body moves inside the kernel
-    bool bulk_ = false;               // of a tunnel: much at a time comes from the backend
-    bool sink_full_ = false;          // the request's body waits for room, inside the kernel
-    bool upgrade_ = false;            // the present request asked for another protocol
-    bool tunnel_ = false;             // and got it
-    bool broken_ = false;             // a send failed
-    std::uint8_t interim_ = 0;        // 1xx answers seen in this exchange
+    bool leftover_ = false;     // bytes behind the answer
+    bool raw_ = false;          // the answer's body moves inside the kernel
+    bool bulk_ = false;         // of a tunnel: much at a time comes from the backend
+    bool sink_full_ = false;    // the request's body waits for room, inside the kernel
+    bool upgrade_ = false;      // the present request asked for another protocol
+    bool tunnel_ = false;       // and got it
+    bool broken_ = false;       // a send failed
+    bool used_up_ = false;      // an interim answer says so, or announced a body, which might come later
+    std::uint8_t interim_ = 0;  // 1xx answers seen in this exchange
     std::uint32_t idle_seconds_ = 0;  // the backend's own Keep-Alive: timeout, less one
     Micros response_limit_ = 0;
     Micros between_reads_ = 0;

@@ -1,6 +1,7 @@
 #include "worker/backend/backends.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "shared/net/socket.h"
 
@@ -10,6 +11,11 @@ namespace {
 constexpr Micros recent_limit = 1'000'000;
 constexpr Micros suspect_every = 100'000;
 constexpr std::size_t looks_per_tick = 4096;  // slots: 40 000 of them in a second
+
+// The kernel had nothing left for lb, whomever it wanted to reach.
+bool is_exhaustion(int error) noexcept {
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 }  // namespace
 
@@ -85,9 +91,12 @@ Backends::Lent Backends::lend(std::uint32_t pool, BackendId backend, stream::Res
         idle.first_address = 0;
         idle.limit = {};
     }
-    if (reuse != Reuse::none && idle.newest != nullptr &&
-        (reuse == Reuse::any || io_.clock.now() - idle.newest->idle_since_ < recent_limit)) {
+    while (reuse != Reuse::none && idle.newest != nullptr &&
+           (reuse == Reuse::any || io_.clock.now() - idle.newest->idle_since_ < recent_limit)) {
         BackendConn& conn = *idle.newest;
+        // Bytes of which this turn's look at the sockets told, but whose callback comes after this one: no answer to
+        // what is about to be sent.
+        if (conn.told() && !conn.still_idle()) continue;
         forget(conn);
         idle.limit.survived(io_.clock.now() - conn.idle_since_);
         conn.lend(user);
@@ -101,12 +110,12 @@ Backends::Lent Backends::lend(std::uint32_t pool, BackendId backend, stream::Res
     const bool more = skip + 1 < addresses->count;
     const Address& address = addresses->data()[(idle.first_address + skip) % addresses->count];
     Connecting begun = start_connect(address);
-    if (!begun.fd) return {nullptr, false, false, more, &address};
+    if (!begun.fd) return {nullptr, false, false, more, &address, is_exhaustion(begun.error)};
     BackendConn& conn = conns_.make(io_, *this, pool, backend.slot, backend.incarnation, address,
                                     std::move(begun.fd), begun.connected);
     if (!conn.watch()) {
         conn.die();
-        return {};
+        return {nullptr, false, false, false, nullptr, true};
     }
     conn.lend(user);
     return {&conn, begun.connected, false, more, &conn.address_};

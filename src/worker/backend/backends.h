@@ -87,6 +87,7 @@ class Backends {
         bool reused = false;
         bool more = false;                 // the backend has addresses that were not tried
         const Address* address = nullptr;  // that was tried; valid until the end of the turn, and while lent
+        bool exhausted = false;            // lb has no descriptor or memory for it: no fault of the backend
     };
     // skip: how many of the backend's addresses were tried in vain; they go round from the last good one.
     Lent lend(std::uint32_t pool, BackendId backend, stream::ResponseUser& user, Reuse reuse,

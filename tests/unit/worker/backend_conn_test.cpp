@@ -264,6 +264,138 @@ TEST(BackendConn, TrailersComeBetweenTheBodyAndItsEnd) {
     EXPECT_EQ(rig.idle(), 1u);
 }
 
+TEST(BackendConn, AnAnswerThatCameBeforeTheRequestIsNone) {
+    Rig rig;
+    User user;
+    rig.lent = rig.backends->lend(0, {0, 0}, user, Reuse::any);
+    ASSERT_FALSE(rig.lent.ready);
+    rig.other.reset(accept4(rig.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    rig.answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    ASSERT_TRUE(rig.until([&] { return user.failed.has_value(); }));
+    EXPECT_EQ(user.failed, Failure::bad_response);
+    EXPECT_EQ(user.note, "") << "it was never told to send";
+    EXPECT_EQ(rig.open(), 0u);
+
+    User gone;
+    rig.lent = rig.backends->lend(0, {0, 0}, gone, Reuse::any);
+    rig.other.reset(accept4(rig.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    rig.other.reset();
+    ASSERT_TRUE(rig.until([&] { return gone.failed.has_value() || gone.note == "ready "; }));
+    if (gone.failed) {
+        EXPECT_EQ(gone.failed, Failure::closed);
+        EXPECT_EQ(gone.note, "");
+    } else {
+        rig.lent.stream->release();
+    }
+}
+
+// The bytes are told of in the same turn in which the connection is wanted, and its own call comes later.
+TEST(BackendConn, BytesOnAKeptConnectionAreSeenBeforeItIsLent) {
+    for (const bool ends : {false, true}) {
+        Rig rig;
+        User first;
+        rig.request(first);
+        rig.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        ASSERT_TRUE(rig.until([&] { return first.over; }));
+        rig.lent.stream->release();
+        ASSERT_EQ(rig.idle(), 1u);
+
+        // What is readable first is called first: the event that lends, then the kept connection.
+        struct Lender {
+            Rig& rig;
+            User user;
+            bool called = false;
+            bool reused = true;
+        } lender{rig, {}};
+        int ends_of_pair[2];
+        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends_of_pair), 0);
+        const Fd near(ends_of_pair[0]);
+        const Fd far(ends_of_pair[1]);
+        event lends{};
+        event_assign(
+            &lends, rig.io.base.get(), near.get(), EV_READ,
+            [](evutil_socket_t, short, void* self) {
+                Lender& it = *static_cast<Lender*>(self);
+                it.called = true;
+                it.rig.lent = it.rig.backends->lend(0, {0, 0}, it.user, Reuse::any);
+                it.reused = it.rig.lent.reused;
+            },
+            &lender);
+        ASSERT_EQ(event_add(&lends, nullptr), 0);
+        ASSERT_EQ(::send(far.get(), "x", 1, MSG_NOSIGNAL), 1);
+        if (ends) {
+            ::shutdown(rig.other.get(), SHUT_WR);
+        } else {
+            rig.answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        }
+        ASSERT_TRUE(rig.until([&] { return lender.called; }));
+        EXPECT_FALSE(lender.reused) << ends;
+        EXPECT_EQ(rig.idle(), 0u);
+        ASSERT_NE(rig.lent.stream, nullptr);
+        rig.lent.stream->release();
+        EXPECT_EQ(rig.open(), 0u);
+    }
+}
+
+TEST(BackendConn, InterimAnswersAndDrippingHeadsDoNotPushTheTimeLimit) {
+    for (const bool interim : {true, false}) {
+        Rig rig;
+        User user;
+        rig.request(user);  // which gives a minute
+        if (!interim) rig.answer("HTTP/1.1 200 OK\r\nX: ");
+        std::uint64_t sent = interim ? 0 : 20;
+        for (int i = 0; i < 11; i++) {
+            rig.pass(5'000'000);
+            ASSERT_FALSE(user.failed) << i;
+            const std::string more = interim ? "HTTP/1.1 102 Processing\r\n\r\n" : "x";
+            rig.answer(more);
+            sent += more.size();
+            ASSERT_TRUE(rig.until(
+                [&] { return shm::sum<"lb_backend_received_bytes_total">(rig.segment, 0) == sent; }));
+        }
+        rig.pass(10'000'000);
+        ASSERT_TRUE(user.failed.has_value()) << interim;
+        EXPECT_EQ(user.failed, Failure::response_timeout);
+        EXPECT_EQ(rig.open(), 0u);
+    }
+}
+
+// What lies behind an answer that has no body, or has had all of it, ends the connection.
+TEST(BackendConn, NothingBehindAnAnswerIsKept) {
+    const std::string second = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    struct Case {
+        http::Method method;
+        std::string answer;
+    };
+    for (const auto& [method, answer] : std::vector<Case>{
+             {http::Method::get, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+             {http::Method::get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
+             {http::Method::get, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n\r\n"},
+             {http::Method::get, "HTTP/1.1 204 No Content\r\n\r\n"},
+             {http::Method::get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n"},
+             {http::Method::get, "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"},
+             {http::Method::head, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"},
+             {http::Method::head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}}) {
+        for (const bool same_segment : {true, false}) {
+            Rig rig;
+            User user;
+            rig.request(user, false, method);
+            rig.answer(same_segment ? answer + second : answer);
+            ASSERT_TRUE(rig.until([&] { return user.over; })) << answer;
+            EXPECT_EQ(user.note.find("200 head 200"), std::string::npos);
+            rig.lent.stream->release();
+            EXPECT_EQ(rig.idle(), same_segment ? 0u : 1u) << answer;
+            if (!same_segment) {
+                rig.answer(second);
+                ASSERT_TRUE(rig.until([&] { return rig.ended(); })) << answer;
+            }
+            EXPECT_EQ(rig.idle(), 0u) << answer;
+            EXPECT_EQ(rig.open(), 0u) << answer;
+            EXPECT_EQ(user.body.find("evil"), std::string::npos);
+        }
+    }
+}
+
 TEST(BackendConn, TrailersThatMayNotPassAreSilent) {
     Rig rig;
     User user;
