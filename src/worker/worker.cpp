@@ -1,5 +1,6 @@
 #include "worker/worker.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -106,6 +107,9 @@ class Worker {
 bool Worker::start() {
     if (!io_.base) return false;
     io_.wall.refresh();
+    rlimit descriptors{};
+    if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0)
+        io_.pipes.bound(io::PipePool::affordable(descriptors.rlim_cur, context_.config->global.connections));
     constexpr timeval every{0, static_cast<suseconds_t>(io::Wheel::tick)};
     tick_event_.reset(event_new(io_.base.get(), -1, EV_PERSIST, on_tick, this));
     channel_event_.reset(
@@ -138,11 +142,13 @@ int Worker::run() {
         return 1;
     }
     column_.beat(io_.clock.now());
+    io_.progress.tells([](void* self) { static_cast<Worker*>(self)->column_.beat(monotonic_now()); }, this);
     if (!context_.channel.send({MessageKind::ready, 0, 0})) return 1;
     log::debug("accepting on {} sockets", acceptors_.size());
     while (!over_) {
         column_.quiescent();
         io_.clock.next_turn();
+        io_.share.next_turn();
         if (event_base_loop(io_.base.get(), EVLOOP_ONCE) < 0) break;
         end_of_turn();
     }
@@ -175,6 +181,7 @@ void Worker::tick() {
     io_.wall.refresh();
     io_.wheel.advance(now);
     conns_.settle();
+    io_.buffers.trim();
     backends_.tick();
     for (auto& acceptor : acceptors_) acceptor->resume();
     logs_.flush(now);

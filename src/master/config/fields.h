@@ -234,6 +234,21 @@ constexpr Codec size() {
             [] { return or_off(fmt::format("SIZE, {} to {}", print_size(Least), print_size(Most)), Maybe); }};
 }
 
+// Bytes per second: a plain number, or a size.
+template <auto Member, std::uint64_t Least, std::uint64_t Most>
+constexpr Codec rate_or_off() {
+    constexpr auto read = [](std::string_view text) {
+        const bool plain = text.find_first_not_of("0123456789") == std::string_view::npos;
+        return plain ? parse_number(text, Least, Most) : parse_size(text, Least, Most);
+    };
+    constexpr auto show = [](std::uint64_t value) {
+        return value % kib == 0 ? print_size(value) : std::to_string(value);
+    };
+    using Shape = Plain<Member, Off::allowed, read, show>;
+    return {Shape::parse, Shape::print,
+            [] { return fmt::format("BYTES or SIZE a second, {} to {}, or off", Least, print_size(Most)); }};
+}
+
 template <auto Member, std::uint64_t Least, std::uint64_t Most, Off Maybe = Off::refused>
 constexpr Codec number() {
     constexpr auto read = [](std::string_view text) { return parse_number(text, Least, Most); };

@@ -196,8 +196,8 @@ constexpr KeySpec global_table[] = {
      "`reuseport` gives every worker a listening socket of its own for each address, `shared` lets all "
      "workers accept from one."},
     {"connections", global, once, number<&G::connections, 1, 1'048'576>(), "65536", has_default,
-     "Client connections that one worker holds at most. Lowered, with a warning, to what the limit on open "
-     "files allows."},
+     "Client connections that one worker holds at most. When all are taken, some at rest, without a request, "
+     "are closed to let others in. Lowered, with a warning, to what the limit on open files allows."},
     {"control", global, once, own<file_form>(parse_control, print_control), "/run/lb/control.sock",
      has_default, "The unix socket that lb -s speaks to. At most 107 bytes."},
     {"pid_file", global, once,

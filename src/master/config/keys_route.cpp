@@ -255,6 +255,9 @@ constexpr KeySpec table[] = {
     {"body_timeout", route, once, duration<&R::body_timeout, 10 * milli, 24 * hour>(), no_default,
      "as listener and pool have it",
      "The longest time between two reads of a body, or two writes, on either side."},
+    {"min_rate", route, once, rate_or_off<&R::min_rate, 1, gib>(), no_default, as_listener,
+     "The least that a client sends of its request body, or takes of its answer, in bytes per second: see "
+     "[defaults]. `off` is for clients that send rare events in a request body."},
     {"response_timeout", route, once, duration<&R::response_timeout, 10 * milli, 24 * hour>(), no_default,
      as_pool, "A backend sends a whole response head within this time after it has the request."},
     {"request_timeout", route, once, duration<&R::request_timeout, 10 * milli, 24 * hour, Off::allowed>(),

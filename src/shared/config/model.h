@@ -31,6 +31,7 @@ inline constexpr std::uint32_t no_index = UINT32_MAX;
 struct Traffic {
     Millis header_timeout{};               // listener: a whole request head
     Millis body_timeout{};                 // both: between two reads of a body, and between two writes
+    std::uint64_t min_rate = UINT64_MAX;   // listener: bytes per second of a body; UINT64_MAX: off
     Millis idle_timeout{};                 // listener: client keep-alive
     Millis connect_timeout{};              // pool
     Millis response_timeout{};             // pool: until the response head
@@ -322,6 +323,7 @@ struct Route {
     std::vector<std::uint32_t> limits, acls;            // as of a listener; its own hold too
 
     std::optional<std::uint64_t> max_body;
+    std::optional<std::uint64_t> min_rate;  // UINT64_MAX: off
     std::optional<Millis> body_timeout, response_timeout, tunnel_timeout;
     std::optional<Millis> request_timeout;  // 0: off
     std::optional<Retries> retries;

@@ -64,6 +64,20 @@ inline constexpr std::string_view sticky_values[] = {"kept", "new", "moved"};
 enum StickyLabel : std::uint32_t { sticky_kept, sticky_new, sticky_moved };
 inline constexpr std::string_view refused_values[] = {"limit", "descriptors", "memory"};
 enum RefusedLabel : std::uint32_t { refused_limit, refused_descriptors, refused_memory };
+inline constexpr std::string_view closed_values[] = {"client",         "half_head", "silent",
+                                                     "idle",           "lingering", "room_idle",
+                                                     "room_lingering", "room_head", "stopped"};
+enum ClosedLabel : std::uint32_t {
+    closed_client,          // it ended by itself, between two requests or before the first
+    closed_half_head,       // it ended inside a head
+    closed_silent,          // not a byte of a request within header_timeout
+    closed_idle,            // idle_timeout
+    closed_lingering,       // it was still sending, or silent without an end, after its last answer
+    closed_room_idle,       // between two requests, when room was needed
+    closed_room_lingering,  // after its last answer, when room was needed
+    closed_room_head,       // before a whole head, when room was needed
+    closed_stopped          // lb ended
+};
 
 inline constexpr Metric catalog[] = {
     // the process tree
@@ -93,6 +107,9 @@ inline constexpr Metric catalog[] = {
     {"lb_accept_pauses_total", Kind::counter, Scope::listener,
      "Times that accepting stopped for a while, new clients waiting in the queue, by what ran out.", "reason",
      refused_values},
+    {"lb_client_connections_closed_total", Kind::counter, Scope::listener,
+     "Client connections that ended outside of an exchange, by why; room_: closed so that others are let in.",
+     "reason", closed_values},
     {"lb_listener_requests_total", Kind::counter, Scope::listener,
      "Requests ended, by class of the status sent.", "class", class_values},
     {"lb_exchanges_total", Kind::counter, Scope::listener, "Exchanges by how they ended.", "end", end_words},

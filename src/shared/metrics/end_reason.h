@@ -8,13 +8,13 @@ namespace lb {
 
 enum class End : std::uint8_t {
     done,              // the whole answer went to the client, whatever its status
-    bad_request,       // client: the request breaks the protocol (400, 501, 505)
+    bad_request,       // client: the request breaks the protocol (400, 405, 417, 501, 505)
     header_timeout,    // client: no whole head in time (408)
     header_too_large,  // client: head over max_header or max_headers (431, 414)
     body_too_large,    // client: body over max_body (413)
-    body_timeout,      // client: request body stopped arriving (408)
+    body_timeout,      // client: request body stopped arriving, or came too slowly (408)
     client_gone,       // client: closed before its answer was complete
-    client_stalled,    // client: stopped reading its answer
+    client_stalled,    // client: stopped reading its answer, or read it too slowly
     no_route,          // lb: the listener has no pool for it (404)
     no_backend,        // lb: no usable backend in the pool (503)
     denied,            // lb: an acl does not let the client in (403)

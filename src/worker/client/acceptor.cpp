@@ -1,5 +1,6 @@
 #include "worker/client/acceptor.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -53,7 +54,9 @@ void Acceptor::callback(int, short, void* self) { (void)static_cast<Acceptor*>(s
 bool Acceptor::accept_some() {
     for (int i = 0; i < most_a_turn; i++) {
         if (conns_.full()) {
-            pause(metrics::refused_limit);
+            if (!somebody_waits()) return false;
+            if (conns_.make_room()) continue;
+            pause(conns_.lowered() ? metrics::refused_descriptors : metrics::refused_limit);
             return false;
         }
         Address address;
@@ -70,13 +73,30 @@ bool Acceptor::accept_some() {
             case ECONNABORTED:
             case EPROTO: continue;  // that one client is gone
             case EMFILE:
-            case ENFILE: pause(metrics::refused_descriptors); return false;
+            case ENFILE:
+                if (!out_of(metrics::refused_descriptors)) return false;
+                continue;
             case ENOBUFS:
-            case ENOMEM: pause(metrics::refused_memory); return false;
+            case ENOMEM:
+                if (!out_of(metrics::refused_memory)) return false;
+                continue;
             default: return false;  // EAGAIN
         }
     }
     return true;
+}
+
+bool Acceptor::somebody_waits() const noexcept {
+    pollfd queue{fd_.get(), POLLIN, 0};
+    return poll(&queue, 1, 0) == 1;
+}
+
+bool Acceptor::out_of(std::uint32_t reason) {
+    // A descriptor is asked for before the queue is looked at.
+    if (!somebody_waits()) return false;
+    if (conns_.lower() && conns_.make_room()) return true;
+    pause(reason);
+    return false;
 }
 
 // Level-triggered and not accepted, the event would fire for ever. The clients wait in the queue until the next tick.
@@ -87,7 +107,7 @@ void Acceptor::pause(std::uint32_t reason) {
 }
 
 void Acceptor::resume() {
-    if (!paused_ || conns_.full()) return;
+    if (!paused_ || (conns_.full() && somebody_waits() && !conns_.make_room())) return;
     paused_ = false;
     if (event_ && event_add(event_.get(), nullptr) != 0) paused_ = true;
 }

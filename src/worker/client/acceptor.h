@@ -1,4 +1,5 @@
-// worker/client/acceptor.h -- one listening socket of a worker: take connections, or leave them waiting when there is no room.
+// worker/client/acceptor.h -- one listening socket of a worker: take connections; make room for them when there is
+//        none, or leave them waiting when none can be made.
 // Owns:  its copy of the descriptor and a level-triggered event on it.
 // Never: accepts more than a bounded number a turn; spins when descriptors run out.
 #pragma once
@@ -29,6 +30,10 @@ class Acceptor {
     static void callback(int fd, short what, void* self);
     // Returns whether there may be more.
     bool accept_some();
+    // Whether somebody is in the queue: nobody is closed to make room for nobody.
+    [[nodiscard]] bool somebody_waits() const noexcept;
+    // The kernel has nothing left for one more connection. Returns whether it is worth asking again.
+    bool out_of(std::uint32_t reason);
     void pause(std::uint32_t reason);
 
     Services& s_;

@@ -79,7 +79,12 @@ Flow ClientConn::send_interim(const http::ResponseHead& head, const stream::Fiel
     put_head(out, head, rules);
     out.put("\r\n");
     if (out.overflow()) return Flow::ok;
-    return sent(send(out.view()), false) == Flow::gone ? Flow::gone : Flow::ok;
+    if (sent(send(out.view()), false) == Flow::gone) return Flow::gone;
+    if (head.status == 100 && !reader_.done()) {  // it may have waited for this with its body
+        pace_.begin();
+        wait_for_client();
+    }
+    return Flow::ok;
 }
 
 // After a send, whatever it was of.
@@ -89,7 +94,7 @@ Flow ClientConn::sent(Flow flow, bool fin) {
         fin_sent_ = true;
         if (flow == Flow::ok) shut_sending();
     }
-    if (tunnel_ || flow == Flow::full) wait(body_timeout_);
+    if (tunnel_ || flow == Flow::full) wait_for_client();
     return flow == Flow::full && !watch() ? Flow::gone : flow;
 }
 
@@ -114,13 +119,14 @@ int ClientConn::raw_sink() {
 
 void ClientConn::raw_sent(std::uint64_t bytes, bool) {
     sent_ += bytes;
+    pace_.moved(0, io_.clock.now());
     wait_for_client();
 }
 
 void ClientConn::raw_sink_full() {
     writable_ = false;
     sink_full_ = true;
-    wait(body_timeout_);
+    wait_for_client();
 }
 
 }  // namespace lb

@@ -1,11 +1,14 @@
 // worker/client/client_conn.cpp -- the life of a connection: readiness, deadlines, one exchange after the other, the end.
 #include "worker/client/client_conn.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "shared/net/socket.h"
 #include "worker/client/client_conns.h"
@@ -15,8 +18,10 @@ namespace {
 
 constexpr int most_requests = 32;  // answered by lb itself, of one client before others have their turn
 
-constexpr Micros linger_limit = 5'000'000;       // how long a client may take to read its last answer
-constexpr std::uint32_t linger_bytes = 1 << 20;  // what is read and dropped meanwhile
+// A client that goes on sending reads its last answer when it has sent all, or never if a reset comes before that.
+constexpr Micros linger_limit = 5'000'000;  // of silence
+constexpr Micros linger_most = 30'000'000;  // in all, however busily it sends
+constexpr int most_drops = 16;              // reads of a lingering connection before others have their turn
 
 }  // namespace
 
@@ -54,14 +59,43 @@ Address ClientConn::local_address() const noexcept {
 
 void ClientConn::wait(Micros limit) noexcept {
     const Micros now = io_.clock.now();
-    Micros at = limit == 0 ? 0 : now + limit;
+    wait_until(limit == 0 ? 0 : now + limit, now);
+}
+
+void ClientConn::wait_until(Micros at, Micros now) noexcept {
     if (exchange_deadline_ != 0 && (at == 0 || exchange_deadline_ < at)) at = exchange_deadline_;
-    io_.wheel.set(*this, at, now);
+    if (at != deadline) io_.wheel.set(*this, at, now);
 }
 
 void ClientConn::wait_for_client() noexcept {
-    const bool reading = !reader_.done() && !paused_;
-    wait(tunnel_ || reading || pending() || sink_full_ ? body_timeout_ : 0);
+    if (tunnel_) {
+        wait(body_timeout_);
+        return;
+    }
+    const Micros now = io_.clock.now();
+    if (sending() && !waited_to_send_) {
+        // How it sent says nothing of how it takes.
+        waited_to_send_ = true;
+        pace_.begin();
+        (void)newly_taken();
+    }
+    if (!reading() && !sending()) {
+        pace_.rests(now);
+        wait_until(0, now);
+        return;
+    }
+    pace_.waits(now);
+    wait_until(pace_.due(pace_limits()), now);
+}
+
+// A socket is writable again only when a third of its buffer is free, which a slow client takes long to free: how far it
+// really is the kernel says. On a unix socket it says so in whole pieces as they were sent, with what they cost.
+std::uint64_t ClientConn::newly_taken() noexcept {
+    int queued = 0;
+    if (ioctl(fd_.get(), SIOCOUTQ, &queued) != 0) return 0;
+    const std::int64_t taken = static_cast<std::int64_t>(sent_) - queued;
+    const std::int64_t before = std::exchange(taken_, taken);
+    return taken > before ? static_cast<std::uint64_t>(taken - before) : 0;
 }
 
 void ClientConn::accepted(bool deferred) {
@@ -107,6 +141,7 @@ void ClientConn::send_what_was_kept() {
     if (flow == Flow::ok && fin_sent_) shut_sending();
     if (exchange_ == nullptr) return;
     if (flow == Flow::ok) sink_full_ = false;
+    pace_.moved(0, io_.clock.now());  // there was room again; how much it took is asked when it is judged
     wait_for_client();
     if (flow == Flow::ok) exchange_->on_client_drained();
 }
@@ -116,10 +151,17 @@ void ClientConn::on_deadline() {
         case Phase::dead: return;
         case Phase::proxy: refuse_proxy("none came within header_timeout"); return;
         case Phase::idle:
-        case Phase::lingering: die(); return;
+            owner_.count(*this, metrics::closed_idle);
+            die();
+            return;
+        case Phase::lingering:
+            owner_.count(*this, metrics::closed_lingering);
+            die();
+            return;
         case Phase::head:
-            if (in_.empty()) {
-                die();  // not a byte: nobody to answer
+            if (in_.view().find_first_not_of("\r\n") == std::string_view::npos) {
+                owner_.count(*this, metrics::closed_silent);
+                die();  // not a byte, or empty lines behind the last request: nobody to answer
             } else {
                 http::HeadResult late;
                 late.why = "the head took longer than header_timeout";
@@ -134,13 +176,20 @@ void ClientConn::on_deadline() {
         exchange_->on_client_failed(End::request_timeout);
     } else if (tunnel_) {
         exchange_->on_client_failed(End::tunnel_timeout);
-    } else if (pending() || sink_full_) {
-        exchange_->on_client_failed(End::client_stalled);
-    } else if (!reader_.done() && !paused_) {
-        exchange_->on_client_failed(End::body_timeout);
+    } else if (!reading() && !sending()) {
+        wait(0);  // for nothing of the client any more; the exchange as a whole may still have its time
     } else {
-        wait(
-            0);  // nothing is expected of the client any more; the exchange as a whole may still have its time
+        if (const std::uint64_t taken = newly_taken(); taken > 0) pace_.moved(taken, now);
+        if (pace_.too_slow(pace_limits(), now)) {
+            if (sending()) {
+                reset_at_close();
+                exchange_->on_client_failed(End::client_stalled);
+            } else {
+                exchange_->on_client_failed(End::body_timeout);
+            }
+        } else {
+            wait_for_client();
+        }
     }
 }
 
@@ -193,8 +242,9 @@ void ClientConn::watch_for_end() {
     exchange_->on_client_failed(End::client_gone);
 }
 
-void ClientConn::set_times(Micros body_timeout, Micros request_timeout) {
+void ClientConn::set_times(Micros body_timeout, std::uint64_t min_rate, Micros request_timeout) {
     body_timeout_ = body_timeout;
+    min_rate_ = min_rate;
     exchange_deadline_ = request_timeout == 0 ? 0 : began_ + request_timeout;
     wait_for_client();
 }
@@ -229,12 +279,16 @@ void ClientConn::exchange_over() {
 
 void ClientConn::cut() {
     exchange_ = nullptr;
-    if (until_close_ && fd_) {
-        // The end of the connection would look like the end of the answer: a reset does not.
-        const ::linger hard{1, 0};
-        (void)setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    }
+    if (until_close_) reset_at_close();  // its end would look like the end of the answer
     die();
+}
+
+// What the kernel still has for the client goes with the connection. Otherwise it would offer that for minutes to one
+// that does not read, beyond every bound on connections.
+void ClientConn::reset_at_close() noexcept {
+    if (!fd_) return;
+    const ::linger hard{1, 0};
+    (void)setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 }
 
 void ClientConn::linger() {
@@ -245,28 +299,67 @@ void ClientConn::linger() {
         die();
         return;
     }
-    discarded_ = 0;
+    exchange_deadline_ = io_.clock.now() + linger_most;
     wait(linger_limit);
     discard();
 }
 
+// TCP drops what MSG_TRUNC asks for without copying it; a unix socket does not know it there, and copies into the area.
 void ClientConn::discard() {
-    while (readable_) {
-        const Received got = receive(io_.in.area(), io::Scratch::size);
-        if (got.what == Received::What::nothing) return;
-        if (got.what != Received::What::data ||
-            (discarded_ += static_cast<std::uint32_t>(got.size)) > linger_bytes) {
+    bool heard = false;
+    for (int reads = 0; readable_; reads++) {
+        if (reads == most_drops) {
+            again_later();
+            break;
+        }
+        const ssize_t n = recv(fd_.get(), io_.in.area(), io::Scratch::size, MSG_TRUNC | MSG_DONTWAIT);
+        if (n > 0) {
+            heard = true;
+        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            readable_ = false;
+        } else if (n == 0 || errno != EINTR) {
             die();
             return;
         }
     }
+    if (heard) wait(linger_limit);
+}
+
+ssize_t ClientConn::peek() const noexcept {
+    char byte;
+    return recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 
 void ClientConn::close_if_idle() {
-    if (phase_ != Phase::idle || !in_.empty() || pending()) return;
-    char byte;
-    const ssize_t n = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n <= 0) die();
+    if (phase_ != Phase::idle || !in_.empty() || pending() || peek() > 0) return;
+    owner_.count(*this, metrics::closed_stopped);
+    die();
+}
+
+// When it began is told by its deadline: no clock is kept for what is rarely asked.
+std::optional<Resting> ClientConn::rests() noexcept {
+    switch (phase_) {
+        case Phase::lingering: return Resting{exchange_deadline_ - linger_most, this, Rest::lingering};
+        case Phase::idle:
+            if (!in_.empty() || pending()) return {};
+            return Resting{deadline - to_micros(traffic().idle_timeout), this, Rest::idle};
+        case Phase::proxy:
+        case Phase::head: return Resting{deadline - to_micros(traffic().header_timeout), this, Rest::head};
+        case Phase::exchange:
+        case Phase::dead: break;
+    }
+    return {};
+}
+
+bool ClientConn::give_place() {
+    if (phase_ == Phase::lingering) {
+        owner_.count(*this, metrics::closed_room_lingering);
+    } else {
+        if (peek() > 0) return false;
+        owner_.count(*this, phase_ == Phase::idle ? metrics::closed_room_idle : metrics::closed_room_head);
+    }
+    die();
+    return true;
 }
 
 void ClientConn::stop() { stop_for(End::stopped); }

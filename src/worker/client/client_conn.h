@@ -20,10 +20,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "shared/http/http1_parser.h"
 #include "shared/net/address.h"
+#include "worker/client/pace.h"
+#include "worker/client/room.h"
 #include "worker/exchange/exchange.h"
 #include "worker/exchange/services.h"
 #include "worker/io/conn.h"
@@ -54,6 +57,10 @@ class ClientConn final : public io::Conn, public stream::ClientStream {
     }
     // Drain at the end of lb: closes the connection if it rests between two requests with nothing to read.
     void close_if_idle();
+    // What it does and since when, if it could be closed to make room for others: never with an exchange.
+    [[nodiscard]] std::optional<Resting> rests() noexcept;
+    // Closes it, if nothing of a request lies unread; one that only lingers anyway. Returns whether it did.
+    bool give_place();
     // lb stops, or its patience ended: closes it whatever it does.
     void stop();
 
@@ -62,7 +69,7 @@ class ClientConn final : public io::Conn, public stream::ClientStream {
     stream::Flow send_body(std::string_view payload, bool fin) override;
     stream::Flow send_interim(const http::ResponseHead& head, const stream::FieldRules& rules) override;
     void set_trailers(std::string_view lines) override { writer_.set_trailers(lines); }
-    void set_times(Micros body_timeout, Micros request_timeout) override;
+    void set_times(Micros body_timeout, std::uint64_t min_rate, Micros request_timeout) override;
     void body_wanted() override;
     void exchange_over() override;
     void cut() override;
@@ -91,14 +98,23 @@ class ClientConn final : public io::Conn, public stream::ClientStream {
     void watch_for_end();
     void linger();
     void discard();
+    // What recv says of one byte that stays where it is.
+    [[nodiscard]] ssize_t peek() const noexcept;
     void stop_for(End why);
+    void reset_at_close() noexcept;
     void leave_tunnel() noexcept;
     void die();
     void set_client(const Address& client);
     // Each wait of the client's side has its own time; the exchange as a whole may have one too.
     void wait(Micros limit) noexcept;
+    void wait_until(Micros at, Micros now) noexcept;  // at 0: no limit of its own
     // What an exchange waits for of the client: more of its request, or that it takes what was sent. Otherwise nothing.
     void wait_for_client() noexcept;
+    [[nodiscard]] bool reading() const noexcept { return !reader_.done() && !paused_; }
+    [[nodiscard]] bool sending() const noexcept { return pending() || sink_full_; }
+    [[nodiscard]] Pace::Limits pace_limits() const noexcept { return {body_timeout_, min_rate_}; }
+    // Asks the kernel what the client has taken since it was asked last.
+    std::uint64_t newly_taken() noexcept;
     [[nodiscard]] const config::Traffic& traffic() const noexcept;
 
     // client_requests.cpp
@@ -131,8 +147,11 @@ class ClientConn final : public io::Conn, public stream::ClientStream {
     Exchange* exchange_ = nullptr;
     Micros began_ = 0;              // first byte of the present request
     Micros body_timeout_ = 0;       // of the present exchange; in a tunnel, of rest
-    Micros exchange_deadline_ = 0;  // request_timeout; 0: off
-    std::uint64_t received_ = 0;    // bytes of the present exchange
+    Micros exchange_deadline_ = 0;  // request_timeout; 0: off. While lingering, the end of it
+    std::uint64_t min_rate_ = 0;    // of the present exchange, tunnels aside
+    Pace pace_;                     // of the client in this exchange, of both its sides together
+    std::int64_t taken_ = 0;      // of sent_, as the kernel said last; below 0 while it holds bytes of before
+    std::uint64_t received_ = 0;  // bytes of the present exchange
     std::uint32_t listener_;
     std::uint32_t requests_ = 0;
     Phase phase_;
@@ -140,18 +159,18 @@ class ClientConn final : public io::Conn, public stream::ClientStream {
     bool unread_ = false;      // in_ holds bytes that were not looked at yet
     bool keep_alive_ = false;  // as the client asked
     bool http10_ = false;
-    bool answering_ = false;    // the final head was sent
-    bool close_ = false;        // the answer said that the connection ends
-    bool paused_ = false;       // of the request's body
-    bool raw_ = false;          // the request's body moves inside the kernel
-    bool bulk_ = false;         // of a tunnel: much at a time comes from the client
-    bool sink_full_ = false;    // the answer's body waits for room, inside the kernel
-    bool until_close_ = false;  // the answer ends with the connection
+    bool answering_ = false;       // the final head was sent
+    bool close_ = false;           // the answer said that the connection ends
+    bool paused_ = false;          // of the request's body
+    bool raw_ = false;             // the request's body moves inside the kernel
+    bool bulk_ = false;            // of a tunnel: much at a time comes from the client
+    bool sink_full_ = false;       // the answer's body waits for room, inside the kernel
+    bool waited_to_send_ = false;  // the client did not take all of the present answer at once
+    bool until_close_ = false;     // the answer ends with the connection
     bool tunnel_ = false;
     bool fin_sent_ = false;  // of a tunnel: our side ends once nothing is pending
     std::uint8_t address_size_ = 0;
     std::array<char, 46> address_;  // INET6_ADDRSTRLEN
-    std::uint32_t discarded_ = 0;   // bytes dropped while lingering
     io::Buffer in_;
     stream::BodyReader reader_;
     stream::BodyWriter writer_;

@@ -1,5 +1,6 @@
 // worker/client/client_conns.h -- all client connections of a worker.
-// Owns:  them, and the bound on their number.
+// Owns:  them, the bound on their number, and who goes when it is reached.
+// Never: gives up one with an exchange; looks at all of them while there is room.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -11,7 +12,7 @@ namespace lb {
 
 class ClientConns {
  public:
-    explicit ClientConns(Services& services) : s_(services) {}
+    explicit ClientConns(Services& services) : s_(services), limit_(services.config.global.connections) {}
     ClientConns(const ClientConns&) = delete;
     ClientConns& operator=(const ClientConns&) = delete;
     ~ClientConns();
@@ -19,8 +20,15 @@ class ClientConns {
     // Takes an accepted socket.
     void add(const Entrance& entrance, Fd fd, const Address& peer);
     [[nodiscard]] std::size_t open() const noexcept { return open_; }
-    [[nodiscard]] bool full() const noexcept { return open_ >= s_.config.global.connections; }
-    // Once a tick: connections accepted before the last tick and not answered yet enter the epoll set.
+    [[nodiscard]] bool full() const noexcept { return open_ >= limit_; }
+    // Closes some of those that rest, the least worth first (room.h); returns whether one more can be let in.
+    bool make_room();
+    // The kernel had no descriptor or no memory for one more: fewer connections than are configured, for a while, so
+    // that backends find some too. False: it was told so a moment ago, and that did not help.
+    bool lower();
+    [[nodiscard]] bool lowered() const noexcept { return limit_ < s_.config.global.connections; }
+    // Once a tick: connections accepted before the last tick and not answered yet enter the epoll set, and what lower()
+    // took is given back bit by bit.
     void settle();
     // See ClientConn.
     void close_idle();
@@ -34,6 +42,10 @@ class ClientConns {
         unsettled_.push_back(&conn);
     }
     void gone(ClientConn& conn) noexcept;
+    // One ended outside of an exchange.
+    void count(const ClientConn& conn, metrics::ClosedLabel why) noexcept {
+        s_.column.add<"lb_client_connections_closed_total">(s_.config.listeners[conn.listener_].slot, why);
+    }
     // A connection is closed because of its PROXY header, or for want of one.
     void proxy_error(const ClientConn& conn, const char* why);
 
@@ -41,6 +53,9 @@ class ClientConns {
     io::ObjectPool<ClientConn> pool_;
     ClientConn* first_ = nullptr;
     std::size_t open_ = 0;
+    std::size_t limit_;           // connections, or less after lower()
+    Micros room_not_before_ = 0;  // making room has cost its part until then
+    Micros lowered_ = 0;
     std::vector<ClientConn*> unsettled_;  // accepted, not registered
     Micros proxy_error_logged_ = 0;
 };

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t raw_min = 32768;  // shorter bodies are cheaper to copy than to splice
 constexpr int most_reads = 16;            // of one body before others have their turn
-constexpr std::size_t read_room = 2048;   // at least, behind bytes that were kept
+constexpr std::size_t read_room = 512;    // at least, behind bytes that were kept
 
 }  // namespace
 
@@ -42,6 +42,7 @@ bool ClientConn::read_proxy_header() {
     if (got.what != Received::What::data) {
         // One that connects and goes only looks whether lb is there.
         if (in_.empty()) {
+            owner_.count(*this, metrics::closed_client);
             die();
         } else {
             refuse_proxy("the connection ended inside it");
@@ -87,6 +88,7 @@ bool ClientConn::read_request() {
         const Received got = receive(at, room);
         if (got.what == Received::What::nothing) return false;
         if (got.what != Received::What::data) {
+            owner_.count(*this, in_.empty() ? metrics::closed_client : metrics::closed_half_head);
             die();  // between two requests, or inside a head that nobody will finish
             return false;
         }
@@ -115,6 +117,7 @@ bool ClientConn::read_request() {
                 die();
                 return false;
             }
+            if (got_size > 0) drained(got_size, room);
             return true;
         case http::HeadResult::State::error: refuse(parsed, {at, size}); return false;
         case http::HeadResult::State::complete: break;
@@ -127,7 +130,7 @@ void ClientConn::begin(const http::RequestHead& head, char* rest, std::size_t si
                        std::size_t got, std::size_t room) {
     keep_alive_ = head.keep_alive;
     http10_ = head.minor == 0;
-    close_ = paused_ = raw_ = sink_full_ = until_close_ = answering_ = false;
+    close_ = paused_ = raw_ = sink_full_ = until_close_ = answering_ = waited_to_send_ = false;
     requests_++;
     reader_.begin(head.body);
     const auto taken = reader_.take(rest, size);
@@ -147,6 +150,12 @@ void ClientConn::begin(const http::RequestHead& head, char* rest, std::size_t si
     const Micros limit = to_micros(traffic().request_timeout);
     exchange_deadline_ = limit == 0 ? 0 : began_ + limit;
     body_timeout_ = to_micros(traffic().body_timeout);
+    min_rate_ = traffic().min_rate;
+    if (!reader_.done()) {
+        pace_.begin();
+        pace_.moved(taken.payload.size(), io_.clock.now());
+        taken_ = 0;
+    }
     wait(reader_.done() ? 0 : body_timeout_);
     exchange_ = &s_.exchanges.make(s_, *this, listener_, began_);
     if (taken.error || !trailers_.add(io_.buffers, taken.trailers)) {
@@ -185,14 +194,16 @@ void ClientConn::refuse(const http::HeadResult& result, std::string_view bytes) 
         case http::HeadError::bad_request:
         case http::HeadError::bad_response: break;
     }
-    keep_alive_ = http10_ = raw_ = sink_full_ = until_close_ = answering_ = false;
+    keep_alive_ = http10_ = raw_ = sink_full_ = until_close_ = answering_ = waited_to_send_ = false;
     paused_ = true;
     phase_ = Phase::exchange;
     exchange_deadline_ = 0;
     body_timeout_ = to_micros(traffic().body_timeout);
+    min_rate_ = traffic().min_rate;
     requests_++;
     if (began_ == 0) began_ = io_.clock.now();
     wait(0);
+    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));  // empty lines may lead
     const std::string_view line = bytes.substr(0, bytes.find_first_of("\r\n"));
     exchange_ = &s_.exchanges.make(s_, *this, listener_, began_);
     exchange_->refuse(end, status, result.why, line);
@@ -213,7 +224,7 @@ void ClientConn::read_body() {
             continue;
         }
         if (!readable_) return;
-        if (reads == most_reads) {
+        if (reads == most_reads || (reads > 0 && io_.share.spent())) {
             again_later();
             return;
         }
@@ -254,6 +265,7 @@ bool ClientConn::read_some_body() {
         return false;
     }
     received_ += got.size;
+    io_.share.took(got.size);
     const auto taken = reader_.take(io_.in.area(), got.size);
     if (taken.error) {
         exchange_->on_client_failed(End::bad_request);
@@ -267,6 +279,7 @@ bool ClientConn::read_some_body() {
     unread_ = !behind.empty();
     received_ -= behind.size();
     bulk_ = tunnel_ && got.size == io::Scratch::size;
+    pace_.moved(taken.payload.size(), io_.clock.now());  // framing is no progress, but no silence either
     if (reader_.done() && behind.empty()) drained(got.size, io::Scratch::size);
     if (taken.payload.empty() && !reader_.done()) {
         wait_for_client();
@@ -317,6 +330,7 @@ int ClientConn::raw_source(std::uint64_t& left) {
 void ClientConn::raw_taken(std::uint64_t bytes) {
     received_ += bytes;
     if (!tunnel_) reader_.raw_taken(bytes);
+    pace_.moved(bytes, io_.clock.now());
     wait_for_client();
 }
 

@@ -80,7 +80,13 @@ void Exchange::connect(Reuse reuse) {
     more_addresses_ = lent.more;
     if (lent.address != nullptr && wants_address()) extras().address = to_string(*lent.address);
     if (lent.stream == nullptr) {
-        failed(Failure::connect);
+        if (lent.exhausted) {
+            // Any other backend would need the same, and none of them is to be suspected for it.
+            let_go();
+            answer(End::overload, 503, "");
+        } else {
+            failed(Failure::connect);
+        }
         return;
     }
     backend_ = lent.stream;

@@ -167,8 +167,9 @@ AnswerRules::AnswerRules(std::string& scratch, const http::ResponseHead& head, c
     : edits_(changes.edits),
       plain_(changes.edits.empty() && !of_compressed(changes.gzip)),
       compressed_(of_compressed(changes.gzip)) {
-    const bool dated = std::any_of(head.fields.begin(), head.fields.end(),
-                                   [](const http::Field& field) { return field.id == FieldId::date; });
+    const bool dated = std::any_of(head.fields.begin(), head.fields.end(), [](const http::Field& field) {
+        return field.id == FieldId::date && !field.ends_here;
+    });
     const std::string_view date = dated || suppressed(edits_, "Date") ? std::string_view{} : date_line;
     if (plain_ && !changes.via && changes.gzip == Gzip::no && changes.extra.empty()) {
         added_ = date;

@@ -11,6 +11,7 @@
 #include "worker/exchange/forward_headers.h"
 #include "worker/exchange/local_answer.h"
 #include "worker/exchange/mirror.h"
+#include "worker/exchange/named_trailers.h"
 #include "worker/exchange/request_id.h"
 #include "worker/exchange/rewrite.h"
 #include "worker/exchange/split.h"
@@ -48,7 +49,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view payload, bo
     choose_route(head, hops);
     const Admission admission = admit(s_, rules_, head, hops, held_);
     if (admission.refused()) use_pool(config::no_index);
-    if (rules_.own_times()) client_.set_times(rules_.client_body_timeout(), rules_.request_timeout());
+    if (rules_.own_times())
+        client_.set_times(rules_.client_body_timeout(), rules_.client_min_rate(), rules_.request_timeout());
 
     RequestIdRoom id_room;
     RequestFacts known;
@@ -76,6 +78,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view payload, bo
     } else if (rewritten == Rewritten::too_long) {
         answer(End::header_too_large, 414, "the rewritten path is too long");
     } else if (!refused(head) && !answered_here(known)) {
+        if (!fin && framing_.kind == http::BodyKind::chunked)
+            note_named_trailers(head.fields, &Extras::request_named);
         prefer_ = preference_of(s_, pool(), head, hops, known.country, known.route);
         attempt();
         if (mirrors_ && request_done_) mirror();
@@ -174,6 +178,12 @@ bool Exchange::record(const http::RequestHead& head, std::string_view payload, c
             extras().response_edits = with_request_values(edits, {known});
     }
     return record_.append(s_.io.buffers, payload);
+}
+
+void Exchange::note_named_trailers(const std::vector<http::Field>& fields, std::string Extras::*into) {
+    std::string named;
+    note_named(named, fields);
+    if (!named.empty()) extras().*into = std::move(named);
 }
 
 // Whether lb refuses a request that it could read.

@@ -186,6 +186,7 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser, 
     struct Extras {
         std::string upgrade;                       // the protocols the client asked for
         std::string trailers;                      // of the request, kept as its payload is
+        std::string request_named, answer_named;   // trailers to drop; named_trailers.h
         std::string answer_capture;                // the log's values of the answer's head
         std::string backends;                      // for the log: those that failed, each with a comma
         std::string address;                       // for the log: that of the last attempt
@@ -202,6 +203,7 @@ class Exchange final : public stream::RequestUser, public stream::ResponseUser, 
         if (!extras_) extras_ = std::make_unique<Extras>();
         return *extras_;
     }
+    void note_named_trailers(const std::vector<http::Field>& fields, std::string Extras::*into);
     std::unique_ptr<Extras> extras_;
 };
 

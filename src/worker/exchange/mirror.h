@@ -46,8 +46,8 @@ class Mirror final : public stream::ClientStream, public io::WheelEntry {
     stream::Flow send_body(std::string_view payload, bool fin) override;
     stream::Flow send_interim(const http::ResponseHead& head, const stream::FieldRules& rules) override;
     void set_trailers(std::string_view) override {}
-    void set_times(Micros, Micros) override {}  // its one limit was given when it was made
-    void body_wanted() override {}              // the request is whole
+    void set_times(Micros, std::uint64_t, Micros) override {}  // its one limit was given when it was made
+    void body_wanted() override {}                             // the request is whole
     void exchange_over() override;
     void cut() override;
     [[nodiscard]] std::uint64_t bytes_sent() const noexcept override { return 0; }

@@ -8,7 +8,6 @@
 namespace lb {
 namespace {
 
-constexpr std::uint64_t turn_budget = 4 << 20;
 constexpr unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 }  // namespace
@@ -21,12 +20,12 @@ bool Pump::begin(io::PipePool& pool) noexcept {
 
 void Pump::end(io::PipePool& pool) noexcept {
     if (!active()) return;
-    io::Pipe pipe = std::move(pipe_);
-    if (held_ == 0) pool.give_back(std::move(pipe));
+    pool.give_back(std::move(pipe_), held_ == 0);
     held_ = 0;
 }
 
-Pump::Moved Pump::move(int source, int sink, std::uint64_t left) noexcept {
+Pump::Moved Pump::move(int source, int sink, std::uint64_t left, io::TurnShare& share) noexcept {
+    const std::uint64_t most = share.one();
     Moved moved;
     for (;;) {
         while (held_ > 0) {
@@ -48,16 +47,18 @@ Pump::Moved Pump::move(int source, int sink, std::uint64_t left) noexcept {
             moved.step = Step::source_empty;
             return moved;
         }
-        if (moved.taken >= turn_budget) {
+        if (moved.taken >= most) {
             moved.step = Step::turn_over;
             return moved;
         }
-        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(left, io::PipePool::capacity));
+        const auto want = static_cast<std::size_t>(
+            std::min({left, most - moved.taken, std::uint64_t{io::PipePool::capacity}}));
         const ssize_t n = splice(source, nullptr, pipe_.write.get(), nullptr, want, flags);
         if (n > 0) {
             held_ += static_cast<std::uint64_t>(n);
             left -= static_cast<std::uint64_t>(n);
             moved.taken += static_cast<std::uint64_t>(n);
+            share.took(static_cast<std::uint64_t>(n));
             continue;
         }
         if (n < 0 && errno == EINTR) continue;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "worker/io/pipes.h"
+#include "worker/io/turn_share.h"
 
 namespace lb {
 
@@ -33,7 +34,7 @@ class Pump {
     // Whatever ends it at the source, the pipe was emptied into the sink before.
     // Moves until one side has no more, `left` bytes of the source are through, or others should have their turn.
     // source -1: only empties the pipe (source_empty when bytes of the source are still to come).
-    Moved move(int source, int sink, std::uint64_t left) noexcept;
+    Moved move(int source, int sink, std::uint64_t left, io::TurnShare& share) noexcept;
 
  private:
     io::Pipe pipe_;

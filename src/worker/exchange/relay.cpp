@@ -8,6 +8,7 @@
 #include "worker/exchange/edits.h"
 #include "worker/exchange/exchange.h"
 #include "worker/exchange/forward_headers.h"
+#include "worker/exchange/named_trailers.h"
 
 namespace lb {
 namespace {
@@ -44,6 +45,7 @@ using stream::Flow;
 
 void Exchange::on_request_trailers(std::string_view lines) {
     if (framing_.kind != http::BodyKind::chunked) return;
+    if (extras_) lines = without_named(extras_->request_named, lines);
     if (rules_.route != nullptr) lines = keep_trailers(s_.edits, lines, rules_.route->request_edits, false);
     if (backend_ != nullptr && sent_) backend_->set_trailers(lines);
     if (replayable_) extras().trailers = lines;
@@ -170,6 +172,8 @@ void Exchange::send_answer_head(const http::ResponseHead& head, std::string_view
         return;
     }
     move_to(Event::head);
+    if (!fin && head.body.kind == http::BodyKind::chunked)
+        note_named_trailers(head.fields, &Extras::answer_named);
     response_bytes_ += payload.size();
     if (!compressing()) {
         relayed(client_.send_head(head, rules.rules(), payload, fin, !request_done_), fin);
@@ -196,6 +200,7 @@ std::string_view Exchange::compress(std::string_view payload, bool fin) {
 }
 
 void Exchange::on_response_trailers(std::string_view lines) {
+    if (extras_) lines = without_named(extras_->answer_named, lines);
     client_.set_trailers(keep_trailers(s_.edits, lines, response_edits(), compressing()));
 }
 
@@ -246,13 +251,16 @@ void Exchange::on_client_drained() {
 
 // --- tunnels ---
 
-// RFC 9110 7.8. The backend may only choose what was asked for.
+// RFC 9110 7.8. The backend may only choose what was asked for, and Connection must say that it means this connection.
 void Exchange::begin_tunnel(const http::ResponseHead& head, std::string_view payload) {
-    std::string_view chosen;
+    std::string chosen;
+    bool connection = false;
     for (const http::Field& field : head.fields) {
-        if (field.id == http::FieldId::upgrade) chosen = field.value;
+        if (field.id == http::FieldId::connection)
+            connection = connection || http::list_has(field.value, "upgrade");
+        if (field.id == http::FieldId::upgrade) chosen.append(chosen.empty() ? "" : ", ").append(field.value);
     }
-    if (!extras_ || !among(chosen, extras_->upgrade)) {
+    if (!extras_ || !connection || !among(chosen, extras_->upgrade)) {
         stream::BackendStream* backend = backend_;
         backend_ = nullptr;
         backend->release();
@@ -286,7 +294,7 @@ void Exchange::begin_tunnel(const http::ResponseHead& head, std::string_view pay
         finish(End::client_gone);
         return;
     }
-    client_.set_times(rules_.tunnel_timeout(), 0);
+    client_.set_times(rules_.tunnel_timeout(), UINT64_MAX, 0);
     if (flow == Flow::full) backend_->pause();
     client_.body_wanted();
 }
@@ -298,7 +306,7 @@ void Exchange::backend_ended_tunnel() {
         finish(End::done, true);
         return;
     }
-    client_.set_times(rules_.client_body_timeout(), 0);
+    client_.set_times(rules_.client_body_timeout(), UINT64_MAX, 0);
     if (client_.send_body({}, true) == Flow::gone) finish(End::done, true);
 }
 
@@ -308,7 +316,7 @@ void Exchange::client_ended_tunnel() {
         finish(End::done, true);
         return;
     }
-    client_.set_times(rules_.client_body_timeout(), 0);
+    client_.set_times(rules_.client_body_timeout(), UINT64_MAX, 0);
 }
 
 // --- inside the kernel ---
@@ -323,7 +331,7 @@ io::Raw Exchange::on_response_raw() {
 io::Raw Exchange::pump_answer() {
     std::uint64_t left = 0;
     const int source = backend_ != nullptr ? backend_->raw_source(left) : -1;
-    const auto moved = answer_pump_.move(source, client_.raw_sink(), left);
+    const auto moved = answer_pump_.move(source, client_.raw_sink(), left, s_.io.share);
     if (left != stream::RawEnd::endless) left -= moved.taken;
     if (moved.taken > 0) backend_->raw_taken(moved.taken);
     response_bytes_ += moved.sent;
@@ -374,7 +382,7 @@ io::Raw Exchange::pump_request() {
     if (backend_ == nullptr) return io::Raw::full;
     std::uint64_t left = 0;
     const int source = client_.raw_source(left);
-    const auto moved = request_pump_.move(source, backend_->raw_sink(), left);
+    const auto moved = request_pump_.move(source, backend_->raw_sink(), left, s_.io.share);
     if (left != stream::RawEnd::endless) left -= moved.taken;
     request_bytes_ += moved.taken;
     if (moved.taken > 0) client_.raw_taken(moved.taken);

@@ -29,6 +29,9 @@ struct Rules {
     [[nodiscard]] Micros client_body_timeout() const noexcept {
         return time(&config::Route::body_timeout, listener->traffic.body_timeout);
     }
+    [[nodiscard]] std::uint64_t client_min_rate() const noexcept {
+        return route != nullptr && route->min_rate ? *route->min_rate : listener->traffic.min_rate;
+    }
     [[nodiscard]] Micros request_timeout() const noexcept {
         return time(&config::Route::request_timeout, listener->traffic.request_timeout);
     }
@@ -37,7 +40,7 @@ struct Rules {
     }
     // Whether the client's side has other times than its listener gave it.
     [[nodiscard]] bool own_times() const noexcept {
-        return route != nullptr && (route->body_timeout || route->request_timeout);
+        return route != nullptr && (route->body_timeout || route->min_rate || route->request_timeout);
     }
 
  private:

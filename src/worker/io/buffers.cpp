@@ -1,5 +1,7 @@
 #include "worker/io/buffers.h"
 
+#include <malloc.h>
+
 #include <bit>
 
 namespace lb::io {
@@ -52,9 +54,20 @@ Buffer BufferPool::take(std::size_t size) {
 }
 
 void BufferPool::give_back(std::unique_ptr<char[]> memory, std::size_t capacity) noexcept {
-    if (idle_ + capacity > idle_limit_) return;  // freed
+    if (idle_ + capacity > idle_limit_) {
+        freed_ += capacity;
+        return;
+    }
     idle_ += capacity;
     free_[class_of(capacity)].push_back(std::move(memory));
+}
+
+void BufferPool::trim() noexcept {
+    const bool calm = freed_ == judged_;
+    judged_ = freed_;
+    if (!calm || freed_ < worth_a_trim) return;
+    freed_ = judged_ = 0;
+    (void)malloc_trim(0);
 }
 
 }  // namespace lb::io

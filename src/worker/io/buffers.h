@@ -1,6 +1,7 @@
 // worker/io/buffers.h -- pooled byte buffers: taken while a connection holds an incomplete message, given back after.
 // Owns:  idle buffers, a bounded number of each size. Sizes are powers of two from 2 KiB to 2 MiB.
-// Never: clears memory; keeps more than `idle_bytes` of idle buffers.
+// Never: clears memory; keeps more than `idle_bytes` of idle buffers. What it frees goes back to the system with trim():
+//        the allocator alone keeps what lies below a piece that is still in use, for ever.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -85,13 +86,18 @@ class BufferPool {
     // An empty buffer with at least `size` bytes of room; an empty one without memory when size > largest.
     Buffer take(std::size_t size);
     [[nodiscard]] std::size_t idle() const noexcept { return idle_; }
+    // From the tick. Costs a walk over what is free, so only after much was freed and while no more is: a wave is over.
+    void trim() noexcept;
 
  private:
     friend class Buffer;
+    static constexpr std::size_t worth_a_trim = std::size_t{4} << 20;
     void give_back(std::unique_ptr<char[]> memory, std::size_t capacity) noexcept;
     std::array<std::vector<std::unique_ptr<char[]>>, classes> free_;
     std::size_t idle_ = 0;
     std::size_t idle_limit_;
+    std::size_t freed_ = 0;   // since the last trim
+    std::size_t judged_ = 0;  // of that, when trim() looked last
 };
 
 }  // namespace lb::io

@@ -8,6 +8,7 @@ namespace lb::io {
 
 void Conn::callback(evutil_socket_t, short what, void* self) {
     Conn& conn = *static_cast<Conn*>(self);
+    conn.io_.progress.made();
     if ((what & EV_READ) != 0) conn.readable_ = true;
     if ((what & EV_WRITE) != 0) conn.writable_ = true;
     if ((what & EV_CLOSED) != 0) conn.ended_ = conn.readable_ = true;

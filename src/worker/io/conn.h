@@ -38,6 +38,11 @@ class Conn : public WheelEntry {
 
     [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
     [[nodiscard]] bool registered() const noexcept { return registered_; }
+    // Whether this turn brought bytes or an end, and the call of on_io for it is still to come.
+    [[nodiscard]] bool told() const noexcept {
+        return (event_.ev_evcallback.evcb_flags & EVLIST_ACTIVE) != 0 &&
+               (event_.ev_res & (EV_READ | EV_CLOSED)) != 0;
+    }
     // Enters the epoll set; false when the kernel refuses.
     bool watch() noexcept;
 

@@ -24,12 +24,15 @@ Pipe PipePool::take() noexcept {
     if (!idle_.empty()) {
         Pipe pipe = std::move(idle_.back());
         idle_.pop_back();
+        lent_++;
         return pipe;
     }
+    if (lent_ >= most_) return {};
     int ends[2];
     if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return {};
     // The default of 64 KiB works too; more halves the calls for long bodies.
     (void)fcntl(ends[1], F_SETPIPE_SZ, capacity);
+    lent_++;
     return {Fd(ends[0]), Fd(ends[1])};
 }
 

@@ -13,6 +13,7 @@
 #include "shared/net/event_ptr.h"
 #include "worker/io/buffers.h"
 #include "worker/io/pipes.h"
+#include "worker/io/turn_share.h"
 #include "worker/io/wheel.h"
 
 namespace lb::io {
@@ -60,6 +61,26 @@ class WallClock {
 
 class Conn;
 
+// A turn may serve thousands of connections on a machine that is short of CPU, and what ticks comes behind them. Told in
+// between that the loop gets on, nobody takes this worker for one that hangs.
+class Progress {
+ public:
+    static constexpr unsigned every = 64;
+    void tells(void (*whom)(void*), void* self) noexcept {
+        whom_ = whom;
+        self_ = self;
+    }
+    // One connection was served.
+    void made() noexcept {
+        if (++served_ % every == 0 && whom_ != nullptr) whom_(self_);
+    }
+
+ private:
+    void (*whom_)(void*) = nullptr;
+    void* self_ = nullptr;
+    unsigned served_ = 0;
+};
+
 struct Io {
     // Connections that have more to do than one turn allows. libevent would call an event that is activated from a
     // callback within the same turn, and a fast connection could keep the loop from polling; so they wait here.
@@ -76,6 +97,8 @@ struct Io {
           head_room(longest_head) {}
     EventBasePtr base;
     TurnClock clock;
+    TurnShare share;
+    Progress progress;
     WallClock wall;
     Random random;
     BufferPool buffers;

@@ -58,10 +58,11 @@ class ClientStream : public RawEnd {
     // Trailer fields to go behind the body: whole lines, valid until the send_body(..., true) that follows returns.
     // Dropped where the framing has no place for them.
     virtual void set_trailers(std::string_view lines) = 0;
-    // Times of this exchange, where its route has its own: between two reads or writes of a body, and for the whole from
-    // its first byte on (0: off). The head with 101 sets both anew: body_timeout to the listener's tunnel_timeout, the time
-    // without a byte in either direction, and the other one to off. Call again behind it where the route has its own.
-    virtual void set_times(Micros body_timeout, Micros request_timeout) = 0;
+    // Times of this exchange, where its route has its own: between two reads or writes of a body, with the bytes per second
+    // that the client must move meanwhile (UINT64_MAX: any), and for the whole from its first byte on (0: off). The head with
+    // 101 sets them anew: body_timeout to the listener's tunnel_timeout, the time without a byte in either direction, and the
+    // others to off; a tunnel knows no rate. Call again behind it where the route has its own.
+    virtual void set_times(Micros body_timeout, std::uint64_t min_rate, Micros request_timeout) = 0;
     // The request's body may flow: at first, after on_request_body answered `full`, and once a tunnel begins.
     virtual void body_wanted() = 0;
     // Every exchange ends in exactly one of these two; no call comes afterwards.

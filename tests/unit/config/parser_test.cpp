@@ -46,6 +46,21 @@ TEST(Precedence, ABadDefaultIsReportedOnce) {
                 ElementsAre("lb.ini:2: [defaults] body_timeout = 3: needs a unit, such as 2s or 200ms"));
 }
 
+TEST(Rates, ANumberOfBytesOrASize) {
+    for (const auto& [text, rate] :
+         {std::pair("1", std::uint64_t{1}), std::pair("250", std::uint64_t{250}),
+          std::pair("300b", std::uint64_t{300}), std::pair("2k", std::uint64_t{2048}),
+          std::pair("1g", std::uint64_t{1} << 30), std::pair("off", UINT64_MAX)}) {
+        const Config config = loaded("[defaults]\nmin_rate = " + std::string(text) + "\n" + smallest);
+        EXPECT_EQ(config.listeners[0].traffic.min_rate, rate) << text;
+    }
+    EXPECT_EQ(loaded(smallest).listeners[0].traffic.min_rate, 250u);
+    EXPECT_THAT(mistakes("[defaults]\nmin_rate = 0\n" + smallest),
+                ElementsAre("lb.ini:2: [defaults] min_rate = 0: must be 1 to 1073741824"));
+    EXPECT_THAT(mistakes("[defaults]\nmin_rate = 2g\n" + smallest),
+                ElementsAre("lb.ini:2: [defaults] min_rate = 2g: must be 1b to 1g"));
+}
+
 TEST(Rules, AListenerIsNeeded) {
     EXPECT_THAT(mistakes(""),
                 ElementsAre("lb.ini: there is no [listener NAME]; without one nothing can connect"));

@@ -36,7 +36,8 @@ TEST(Pump, MovesEverythingAndStopsWhenASideIsNotReady) {
             const ssize_t n = send(in.a.get(), body.data() + offered, body.size() - offered, MSG_DONTWAIT);
             if (n > 0) offered += static_cast<std::size_t>(n);
         }
-        const auto moved = pump.move(in.b.get(), out.a.get(), left);
+        io::TurnShare share;
+        const auto moved = pump.move(in.b.get(), out.a.get(), left, share);
         left -= moved.taken;
         switch (moved.step) {
             case Pump::Step::source_empty: was_empty = true; break;
@@ -66,13 +67,53 @@ TEST(Pump, TellsWhichSideEnded) {
     Pump pump;
     ASSERT_TRUE(pump.begin(pipes));
     in.a.reset();
-    EXPECT_EQ(pump.move(in.b.get(), out.a.get(), 10).step, Pump::Step::source_ended);
+    io::TurnShare share;
+    EXPECT_EQ(pump.move(in.b.get(), out.a.get(), 10, share).step, Pump::Step::source_ended);
     Pair in2;
     ASSERT_EQ(send(in2.a.get(), "abc", 3, 0), 3);
     out.b.reset();
-    EXPECT_EQ(pump.move(in2.b.get(), out.a.get(), 10).step, Pump::Step::sink_failed);
+    EXPECT_EQ(pump.move(in2.b.get(), out.a.get(), 10, share).step, Pump::Step::sink_failed);
     EXPECT_EQ(pump.held(), 3u);
     pump.end(pipes);  // with bytes in it: closed, not pooled
+    EXPECT_EQ(pipes.lent(), 0u);
+}
+
+TEST(Pump, MovesNoMoreThanItsShare) {
+    io::PipePool pipes;
+    Pair in, out;
+    Pump pump;
+    ASSERT_TRUE(pump.begin(pipes));
+    const std::string body(100'000, 'x');
+    ASSERT_GT(send(in.a.get(), body.data(), body.size(), MSG_DONTWAIT),
+              static_cast<ssize_t>(io::TurnShare::least));
+    io::TurnShare share;
+    share.took(io::TurnShare::whole);
+    const auto moved = pump.move(in.b.get(), out.a.get(), body.size(), share);
+    EXPECT_EQ(moved.step, Pump::Step::turn_over);
+    EXPECT_EQ(moved.taken, io::TurnShare::least) << "however much a pipe holds";
+}
+
+TEST(Pump, PipesAreLentUpToTheBound) {
+    io::PipePool pipes;
+    pipes.bound(2);
+    Pump one, two, three;
+    EXPECT_TRUE(one.begin(pipes));
+    EXPECT_TRUE(two.begin(pipes));
+    EXPECT_FALSE(three.begin(pipes)) << "its body is copied";
+    EXPECT_EQ(pipes.lent(), 2u);
+    one.end(pipes);
+    EXPECT_TRUE(three.begin(pipes)) << "a kept one";
+    one.end(pipes);  // has none: nothing
+    two.end(pipes);
+    three.end(pipes);
+    EXPECT_EQ(pipes.lent(), 0u);
+}
+
+TEST(Pump, PipesLeaveConnectionsTheirDescriptors) {
+    EXPECT_EQ(io::PipePool::affordable(20000, 9486), 257u) << "half of what is left, two descriptors each";
+    EXPECT_EQ(io::PipePool::affordable(1024, 447), 32u);
+    EXPECT_EQ(io::PipePool::affordable(16, 1000), 8u);
+    EXPECT_EQ(io::PipePool::affordable(1'000'000, 1000), 1024u) << "they hold kernel memory, too";
 }
 
 }  // namespace
