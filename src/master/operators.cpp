@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "master/operator/export.h"
-#include "master/startup.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/config/words.h"
@@ -58,10 +57,10 @@ const char* origin_text(shm::MemberOf from) noexcept {
 
 Operators::Operators(const shm::Segment& segment, TableWriter& writer, Generations& generations,
                      Membership& membership, operators::Store& store)
-    : writer_(&writer),
-      generations_(&generations),
+    : generations_(&generations),
       membership_(&membership),
       store_(&store),
+      keeper_(writer, store),
       drains_(segment, generations) {}
 
 // --- requests
@@ -183,7 +182,7 @@ void Operators::change(const std::string& pool, const std::string& backend, cons
     const std::string text = fmt::format("{} {}", of(pool, backend), what);
     log::notice("{}{}", text, asked_by(caller));
     if (!kept) kept = [caller, text] { caller->done(true, text); };
-    keep(caller, std::move(kept), moment);
+    keeper_.keep(caller, std::move(kept), moment);
 }
 
 void Operators::add(Fields fields, const CallerPtr& caller, const Moment& moment) {
@@ -205,7 +204,7 @@ void Operators::add(Fields fields, const CallerPtr& caller, const Moment& moment
     membership_->look();
     const std::string text = of(pool, name) + " is added";
     log::notice("{}{}", text, asked_by(caller));
-    keep(
+    keeper_.keep(
         caller, [caller, text] { caller->done(true, text); }, moment);
 }
 
@@ -228,7 +227,7 @@ void Operators::remove(Fields fields, const CallerPtr& caller, const Moment& mom
     membership_->dropped(pool, backend);
     const std::string text = of(pool, backend) + " is removed";
     log::notice("{}{}", text, asked_by(caller));
-    keep(
+    keeper_.keep(
         caller, [caller, text] { caller->done(true, text); }, moment);
 }
 
@@ -269,12 +268,12 @@ void Operators::enroll(Fields fields, const CallerPtr& caller, const Moment& mom
     const std::string text = fmt::format("{} is registered for {} ms", of(pool, name), *ttl);
     if (done.value() == Enrolled::renewed) {
         membership_->apply(pool, name);  // when it runs out
-        if (!file_.path().empty()) due(std::max(moment.now, written_ + renewal_gap));
+        keeper_.renewed(moment);
         return caller->done(true, text);
     }
     membership_->look();
     log::notice("{}{}", text, asked_by(caller));
-    keep(
+    keeper_.keep(
         caller, [caller, text] { caller->done(true, text); }, moment);
 }
 
@@ -290,7 +289,7 @@ void Operators::leave(Fields fields, const CallerPtr& caller, const Moment& mome
     membership_->dropped(pool, name);
     const std::string text = of(pool, name) + " is no longer registered";
     log::notice("{}{}", text, asked_by(caller));
-    keep(
+    keeper_.keep(
         caller, [caller, text] { caller->done(true, text); }, moment);
 }
 
@@ -391,54 +390,9 @@ bool Operators::split(const std::string& name, std::string& pool, std::string& b
     return false;
 }
 
-// --- the state file
+// --- time
 
-void Operators::load(const std::string& path, const Moment& moment) {
-    file_.use(path);
-    const auto lines = file_.load(*store_, moment);
-    for (const std::string& each : lines) log::warn("{}", each);
-    if (!lines.empty()) {
-        sure_ = true;
-        due(moment.now);
-    }
-    if (store_->entries() != 0) {
-        log::notice("state_file {}: {} changes of operators and services are in force", path,
-                    store_->entries());
-    }
-}
-
-void Operators::due(Micros at) { due_ = due_ == 0 ? at : std::min(due_, at); }
-
-void Operators::keep(const CallerPtr& caller, std::function<void()> kept, const Moment& moment) {
-    if (file_.path().empty()) {
-        writer_->flush();
-        return kept();
-    }
-    waiting_.push_back({caller, std::move(kept)});
-    sure_ = true;
-    due(std::max(moment.now, written_ + write_gap));
-    if (due_ <= moment.now) save(moment);
-}
-
-void Operators::save(const Moment& moment) {
-    due_ = 0;
-    const std::string error = file_.save(*store_, moment, std::exchange(sure_, false));
-    written_ = moment.now;
-    if (!error.empty() && error != complaint_) log::error("{}; changes are not kept over a restart", error);
-    if (error.empty() && !complaint_.empty()) log::notice("state_file {}: written again", file_.path());
-    complaint_ = error;
-    if (!error.empty()) {
-        sure_ = true;
-        due(moment.now + expiry_gap);
-    }
-    // Whoever is told that it is done finds it done: workers choose by what is published. And what was chosen before may
-    // still be on its way into the figures that a drain waits for.
-    writer_->flush();
-    for (const Waiting& each : std::exchange(waiting_, {})) {
-        if (!error.empty()) each.caller->info("warning: not kept over a restart: " + error);
-        each.kept();
-    }
-}
+void Operators::load(const std::string& path, const Moment& moment) { keeper_.load(path, moment); }
 
 // The file has caught up with some changes: they are dropped, or they would come back when the file changes again.
 void Operators::settle(const Generation& generation) {
@@ -462,17 +416,8 @@ void Operators::settle(const Generation& generation) {
             changed = true;
         }
     }
-    if (config.global.state_file != file_.path()) {
-        file_.use(config.global.state_file);
-        complaint_.clear();
-        const std::string error = startup::make_directories(file_.path(), {});
-        if (!error.empty()) log::error("state_file {}: {}", file_.path(), error);
-        changed = true;
-    }
-    if (changed && !file_.path().empty()) {
-        sure_ = true;
-        due(written_ + write_gap);
-    }
+    if (keeper_.use(config.global.state_file)) changed = true;
+    if (changed) keeper_.settled();
 }
 
 void Operators::tick(const Moment& moment) {
@@ -486,18 +431,13 @@ void Operators::tick(const Moment& moment) {
         log::notice("{}: its registration ran out", of(pool, backend));
         membership_->dropped(pool, backend);
     }
-    if (!over.empty()) {
-        if (!file_.path().empty()) {
-            sure_ = true;
-            due(std::max(moment.now, written_ + expiry_gap));
-        }
-    }
-    if (due_ != 0 && moment.now >= due_) save(moment);
+    if (!over.empty()) keeper_.expired(moment);
+    keeper_.tick(moment);
     drains_.tick(moment.now);
 }
 
 void Operators::end(const Moment& moment) {
-    if (due_ != 0 && !file_.path().empty()) save(moment);
+    keeper_.end(moment);
     drains_.end();
 }
 

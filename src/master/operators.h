@@ -1,34 +1,27 @@
 // master/operators.h -- "backend ..." of the control socket: operators and services change backends while lb runs.
-// Owns:  when the state file is written, and who waits for that. The changes themselves are the store's.
+// Owns:  what a command asks for, and whether it may. The changes themselves are the store's, their writing the keeper's.
 // Never: answers before a change is in force, and on the disk or known not to be; changes what the file says.
 //
 // A change is in force at once: in the store, in the table, and with the flush of this turn for the workers. Members join
-// and leave with the next look of the membership, within 100 ms. The file is written at once too, at most ten times a
-// second: who asks within 100 ms of a write waits for the next one. Renewals of registrations alone are written every 5 s
-// and not waited for: what a crash of the machine loses of them is made good by the next renewal.
+// and leave with the next look of the membership, within 100 ms.
 #pragma once
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "master/caller.h"
 #include "master/drains.h"
 #include "master/generations.h"
 #include "master/membership.h"
-#include "master/operator/state_file.h"
 #include "master/operator/store.h"
+#include "master/state_keeper.h"
 #include "master/table/writer.h"
 
 namespace lb {
 
 class Operators {
  public:
-    static constexpr Micros write_gap = 100'000;  // from one write that somebody waits for to the next
-    static constexpr Micros expiry_gap =
-        1'000'000;  // the same, for registrations that ran out, and after a failure
-    static constexpr Micros renewal_gap = 5'000'000;       // for renewals
     static constexpr std::string_view word = "backend\t";  // that its requests begin with
 
     Operators(const shm::Segment& segment, TableWriter& writer, Generations& generations,
@@ -77,26 +70,13 @@ class Operators {
     void change(const std::string& pool, const std::string& backend, const operators::Setting& setting,
                 const CallerPtr& caller, const std::string& what, const operators::Moment& moment,
                 std::function<void()> kept = {});
-    void keep(const CallerPtr& caller, std::function<void()> kept, const operators::Moment& moment);
-    void due(Micros at);
-    void save(const operators::Moment& moment);
     void settle(const Generation& generation);
 
-    TableWriter* writer_;
     Generations* generations_;
     Membership* membership_;
     operators::Store* store_;
-    operators::StateFile file_;
+    StateKeeper keeper_;
     Drains drains_;
-    struct Waiting {
-        CallerPtr caller;
-        std::function<void()> kept;
-    };
-    std::vector<Waiting> waiting_;  // for the next write
-    Micros due_ = 0;                // of that; 0: nothing to write
-    Micros written_ = 0;
-    bool sure_ = false;          // it must be on the disk
-    std::string complaint_;      // why the last write failed; "" when it did not
     std::uint32_t settled_ = 0;  // the generation whose file was compared with the store
 };
 
