@@ -34,6 +34,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT LB_SANITIZE)
   endif()
 endif()
 if(LB_FUZZ)
+  # Some optimisation is worth several times the executions; line tables are what a report of a finding needs.
+  add_compile_options(-O1 -g1)
   add_compile_options(-fsanitize=fuzzer-no-link,address,undefined)
   add_link_options(-fsanitize=address,undefined)
 endif()

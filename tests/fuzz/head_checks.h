@@ -37,7 +37,10 @@ inline void check_fields(std::string_view head, const std::vector<http::Field>& 
         require(field.line.data() == rest.data(), "a field begins where the one before it ended");
         require(inside(field.line, head), "a line lies inside the head");
         require(field.line.ends_with("\r\n"), "a line has its CRLF");
-        require(inside(field.name, field.line) && inside(field.value, field.line),
+        // Of an absolute target: its host stands in place of the Host field's.
+        const bool of_target =
+            field.id == http::FieldId::host && inside(field.value, head.substr(0, first_line));
+        require(inside(field.name, field.line) && (inside(field.value, field.line) || of_target),
                 "name and value are in the line");
         require(!field.name.empty() && std::all_of(field.name.begin(), field.name.end(), token_byte),
                 "a name is a token");

@@ -45,6 +45,11 @@ void check_complete(std::string_view bytes, const HeadResult& result, const Requ
     require(count(head.fields, FieldId::host) <= 1, "one Host at most");
 
     const std::size_t lengths = count(head.fields, FieldId::content_length);
+    for (const FieldId once :
+         {FieldId::content_type, FieldId::authorization, FieldId::proxy_authorization, FieldId::content_range,
+          FieldId::range, FieldId::if_range, FieldId::max_forwards, FieldId::if_modified_since,
+          FieldId::if_unmodified_since})
+        require(count(head.fields, once) <= 1, "what has one value came once");
     const std::size_t codings = count(head.fields, FieldId::transfer_encoding);
     require(lengths + codings <= 1, "one field says where the body ends");
     require((head.body.kind == BodyKind::chunked) == (codings == 1), "chunked exactly when it was said");
@@ -52,7 +57,7 @@ void check_complete(std::string_view bytes, const HeadResult& result, const Requ
     require((head.body.kind == BodyKind::length) == (head.body.length > 0), "a length is above 0");
     require(head.body.kind != BodyKind::chunked || head.minor == 1, "no chunked in 1.0");
     if (!head.upgrade.empty()) {
-        require(inside(head.upgrade, used) && count(head.fields, FieldId::upgrade) > 0,
+        require(inside(head.upgrade, used) && count(head.fields, FieldId::upgrade) == 1,
                 "an upgrade was asked for");
         require(head.minor == 1 && head.body.kind == BodyKind::none, "where it may be");
         require(head.upgrade.find("h2c") == std::string_view::npos || head.upgrade.size() > 3,
@@ -81,6 +86,36 @@ bool same(const RequestHead& a, const RequestHead& b) {
            same_fields(a.fields, b.fields);
 }
 
+// Cuts at places that the bytes themselves decide, in the first bytes as far behind them. Once the head has ended, or is
+// in error whatever comes, the verdict is that of the whole and for the same reason; and it is known by the end of the
+// line that is wrong.
+void check_cuts(std::string_view bytes, const HeadLimits& limits, const HeadResult& whole) {
+    const std::string ended = std::string(bytes) + (whole.state == State::error ? "\r\n\r\n" : "");
+    for (std::uint32_t round = 0; round < 3; round++) {
+        std::uint32_t random = round + 1;
+        for (const char c : bytes) random = (random ^ static_cast<unsigned char>(c)) * 16777619U;
+        RequestHead head;
+        HeadResult result;
+        std::size_t seen = 0;
+        while (result.state == State::incomplete && seen < ended.size()) {
+            random = random * 1664525U + 1013904223U;
+            const std::size_t size =
+                std::min(ended.size(), seen + 1 + (random >> 16) % (1U << (2 * round + 1)));
+            const Exact prefix(std::string_view(ended).substr(0, size));
+            result = parse_request(prefix.view(), seen, limits, head);
+            seen = size;
+            if (result.state == State::incomplete && prefix.view().ends_with('\n')) {
+                RequestHead fresh;
+                require(parse_request(prefix.view(), 0, limits, fresh).state == State::incomplete,
+                        "at the end of a line its error is known");
+            }
+        }
+        require(result.state == whole.state && result.error == whole.error, "any cut gives the same verdict");
+        require(std::string_view(result.why) == whole.why, "for the same reason");
+        require(result.consumed == whole.consumed, "and the same size");
+    }
+}
+
 void check(std::string_view bytes, const HeadLimits& limits) {
     RequestHead head;
     const HeadResult whole = parse_request(bytes, 0, limits, head);
@@ -91,6 +126,7 @@ void check(std::string_view bytes, const HeadLimits& limits) {
                      }));
         if (whole.state == State::complete) require(same(head, other), "pieces give the same head");
     }
+    check_cuts(bytes, limits, whole);
     RequestHead other;
     if (whole.state == State::complete) {
         require(whole.consumed <= limits.bytes && head.fields.size() <= limits.fields, "limits hold");
