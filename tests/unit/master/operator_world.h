@@ -89,7 +89,7 @@ struct World {
     // The whole outcome of one that is answered by now, or with the next write.
     std::string tell(const std::string& request) {
         const auto told = ask(request);
-        if (told->outcome.empty()) pass(Operators::write_gap);
+        if (told->outcome.empty()) pass(StateKeeper::write_gap);
         return told->outcome;
     }
     void pass(Micros time) {

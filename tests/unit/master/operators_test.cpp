@@ -169,7 +169,7 @@ TEST_F(OperatorsTest, ADrainThatWaitsForItsWriteHearsOfWhatCameMeanwhile) {
     const auto drain = ask("drain\tapp/a\t0");
     EXPECT_EQ(drain->outcome, "");
     const auto ready = ask("ready\tapp/a\t");
-    pass(Operators::write_gap);
+    pass(StateKeeper::write_gap);
     EXPECT_TRUE(ready->outcome.starts_with("ok "));
     EXPECT_EQ(drain->outcome, "failed pool app: backend a was made ready or removed meanwhile");
 }
@@ -277,7 +277,7 @@ TEST_F(OperatorsTest, ManyChangesShareAWriteAndAllAreAnsweredAfterIt) {
     const auto third = ask("weight\tapp/b\t4");
     EXPECT_EQ(backend("b").operator_state.load(), Operator::drain) << "and all are in force at once";
     EXPECT_EQ(second->outcome + third->outcome, "");
-    pass(Operators::write_gap);
+    pass(StateKeeper::write_gap);
     EXPECT_TRUE(second->outcome.starts_with("ok "));
     EXPECT_TRUE(third->outcome.starts_with("ok "));
     operators::Store kept;
@@ -303,7 +303,7 @@ TEST_F(OperatorsTest, AChangeThatCannotBeKeptHoldsWithAWarning) {
     // It is tried again by itself.
     std::filesystem::remove(directory / "file");
     std::filesystem::create_directory(directory / "file");
-    pass(Operators::expiry_gap);
+    pass(StateKeeper::expiry_gap);
     EXPECT_TRUE(std::filesystem::exists(path));
 }
 
