@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""packaging/deb against the project: the same version, the same packages to build with.
+"""packaging/deb against the project: the same version, the same packages to build with, every document installed.
 
     check_package.py
 """
@@ -25,7 +25,7 @@ def found(pattern, text, what):
     return match.group(1)
 
 
-def check(project, changelog, control, common):
+def check(project, changelog, control, common, rules, documents):
     mistakes = []
     version = found(r"^project\(lb VERSION ([\d.]+)", project, "the version in CMakeLists.txt")
     packaged = found(r"\Alb \(([^)]+)\) ", changelog, "the top entry of packaging/deb/changelog")
@@ -36,21 +36,27 @@ def check(project, changelog, control, common):
     needed = set(found(r"^build_packages=\(([^)]*)\)", common, "build_packages in scripts/common.sh").split()) - IMPLIED
     mistakes += [f"packaging/deb/control: Build-Depends lacks {name}" for name in sorted(needed - declared)]
     mistakes += [f"packaging/deb/control: Build-Depends has {name}, scripts/common.sh has not" for name in sorted(declared - needed)]
+    installed = set(found(r"dh_installdocs [^\n]*,([^)\n]*)\)", rules, "dh_installdocs in packaging/deb/rules").split())
+    mistakes += [f"packaging/deb/rules: {name} is not installed" for name in sorted(documents - installed)]
     return mistakes
 
 
-def self_test(project, changelog, control, common):
-    assert len(check(project.replace("lb VERSION ", "lb VERSION 9"), changelog, control, common)) == 1
-    assert len(check(project, changelog.replace("lb (", "lb (9", 1), control, common)) == 1
-    assert len(check(project, changelog, control.replace(" zlib1g-dev", " zlib-dev"), common)) == 2
+def self_test(project, changelog, control, *others):
+    assert len(check(project.replace("lb VERSION ", "lb VERSION 9"), changelog, control, *others)) == 1
+    assert len(check(project, changelog.replace("lb (", "lb (9", 1), control, *others)) == 1
+    assert len(check(project, changelog, control.replace(" zlib1g-dev", " zlib-dev"), *others)) == 2
+    *others, documents = others
+    assert len(check(project, changelog, control, *others, documents | {"doc/NEW.md"})) == 1
 
 
 def main():
-    texts = [text_of(name) for name in ("CMakeLists.txt", "packaging/deb/changelog", "packaging/deb/control", "scripts/common.sh")]
-    mistakes = check(*texts)
+    texts = [text_of(name) for name in ("CMakeLists.txt", "packaging/deb/changelog", "packaging/deb/control", "scripts/common.sh",
+                                        "packaging/deb/rules")]
+    documents = {f"doc/{name}" for name in os.listdir(f"{ROOT}/doc") if name.endswith(".md")} | {"README.md"}
+    mistakes = check(*texts, documents)
     if not mistakes:
-        self_test(*texts)
-    print("\n".join(mistakes) if mistakes else "version and build packages agree")
+        self_test(*texts, documents)
+    print("\n".join(mistakes) if mistakes else "version, build packages and documents agree")
     sys.exit(1 if mistakes else 0)
 
 

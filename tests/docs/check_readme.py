@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""README.md and doc/MOVING.md against lb and the repository.
+"""README.md, doc/MOVING.md and doc/HTTP1.md against lb and the repository.
 
     check_readme.py LB
 
@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-DOCUMENTS = ("README.md", "doc/MOVING.md")
+DOCUMENTS = ("README.md", "doc/MOVING.md", "doc/HTTP1.md")
 PEERS = ("nginx", "haproxy")
 TABLES = "doc/MOVING.md"  # has one for each of them, not shorter than
 LEAST_ROWS = 35
